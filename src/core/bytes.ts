@@ -1,0 +1,48 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+
+export function utf8(text: string): Uint8Array {
+  return Buffer.from(text, "utf8");
+}
+
+/** SHA-256 over the parts, one after the other. */
+export function sha256(...parts: (string | Uint8Array)[]): Buffer {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+}
+
+export function sha256Hex(...parts: (string | Uint8Array)[]): string {
+  return sha256(...parts).toString("hex");
+}
+
+export function toBase64url(bytes: Uint8Array | string): string {
+  return Buffer.from(bytes as Uint8Array).toString("base64url");
+}
+
+const BASE64URL = /^[A-Za-z0-9_-]*$/;
+
+/**
+ * Strict unpadded base64url (RFC 7515 §2): foreign characters, padding and non-zero trailing bits give null.
+ * Two texts never decode to the same bytes.
+ */
+export function fromBase64url(text: string): Buffer | null {
+  if (!BASE64URL.test(text) || text.length % 4 === 1) return null;
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : null;
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Strict padded base64 (RFC 4648 §4); null for any other text. */
+export function fromBase64(text: string): Buffer | null {
+  if (!BASE64.test(text)) return null;
+  const bytes = Buffer.from(text, "base64");
+  return bytes.toString("base64") === text ? bytes : null;
+}
+
+/** Compares secrets without telling by time where they differ; lengths may leak. */
+export function equalSecrets(a: string | Uint8Array, b: string | Uint8Array): boolean {
+  const left = Buffer.from(a as Uint8Array);
+  const right = Buffer.from(b as Uint8Array);
+  return left.length === right.length && timingSafeEqual(left, right);
+}

@@ -1,0 +1,38 @@
+import type { Json } from "./json.ts";
+
+/**
+ * RFC 8785 canonical form. ECMAScript's own number and string serialisation is the one that RFC prescribes
+ * (§3.2.2), and its default string order is by UTF-16 code units (§3.2.3).
+ * Members whose value is undefined are left out. Throws on non-finite numbers and lone surrogates.
+ */
+export function canonicalJson(value: Json | undefined): string {
+  switch (typeof value) {
+    case "string":
+      if (!value.isWellFormed()) throw new TypeError("lone surrogate");
+      return JSON.stringify(value);
+    case "number":
+      if (!Number.isFinite(value)) throw new TypeError("number is not finite");
+      return JSON.stringify(value);
+    case "boolean":
+      return value ? "true" : "false";
+    case "object": {
+      if (value === null) return "null";
+      if (Array.isArray(value)) {
+        let list = "[";
+        for (let i = 0; i < value.length; i++) list += (i === 0 ? "" : ",") + canonicalJson(value[i]);
+        return `${list}]`;
+      }
+      const object = value as { readonly [name: string]: Json | undefined };
+      let out = "{";
+      for (const name of Object.keys(object).sort()) {
+        const member = object[name];
+        if (member === undefined) continue;
+        if (out.length > 1) out += ",";
+        out += `${canonicalJson(name)}:${canonicalJson(member)}`;
+      }
+      return `${out}}`;
+    }
+    default:
+      throw new TypeError(`not a json value: ${typeof value}`);
+  }
+}

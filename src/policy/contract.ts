@@ -1,0 +1,84 @@
+/** The document that policy judges. Flat facts, no bodies, no secrets. */
+export interface PolicyInput {
+  readonly principal: string;
+  readonly tenant: string;
+  readonly session_id: string;
+  readonly scopes: readonly string[];
+  readonly required_scopes: readonly string[];
+  readonly action: {
+    readonly id: string;
+    readonly version: string;
+    readonly digest: string;
+    readonly risk: Risk;
+    readonly effects: readonly string[];
+    readonly trust: "digest_ok" | "digest_mismatch" | "not_registered";
+    /** True when the component computes its own requests inside a declared envelope. */
+    readonly envelope: boolean;
+  };
+  readonly plan:
+    | {
+        readonly kind: "http";
+        readonly method: string;
+        readonly scheme: string;
+        readonly host: string;
+        readonly port: number;
+        readonly path: string;
+      }
+    | { readonly kind: "fs"; readonly operation: string; readonly path: string };
+  /** Names of the secrets that the plan asks for. */
+  readonly secrets: readonly string[];
+  /** Values of the parameters that the manifest lists in `policy_params`. */
+  readonly params: { readonly [name: string]: string | number | boolean | null };
+  /** Null means no limit. */
+  readonly budget: { readonly calls_remaining: number | null };
+  readonly unresolved: { readonly hosts: readonly string[]; readonly paths: readonly string[] };
+  /** The approval under which the stored plan comes back; null on the first pass. An input, not a bypass. */
+  readonly approval: { readonly id: string; readonly approvers: readonly string[] } | null;
+  /** RFC 3339. */
+  readonly time: string;
+}
+
+export type Risk = "low" | "medium" | "high" | "critical";
+
+export interface PolicyReason {
+  /** Stable, e.g. `acl_denied`. */
+  readonly code: string;
+  readonly text: string;
+  /** The rule that spoke; shown to operators only. */
+  readonly rule: string;
+}
+
+export interface PolicyDecision {
+  readonly outcome: "allow" | "hold" | "deny";
+  /** Every reason to deny or hold, not the first alone; empty on a plain allow. */
+  readonly reasons: readonly PolicyReason[];
+  /** Never more than the plan asks for. */
+  readonly granted: {
+    readonly hosts: readonly string[];
+    readonly paths: readonly string[];
+    readonly secrets: readonly string[];
+  };
+  readonly policy_version: string;
+  readonly obligations: { readonly quorum: number };
+}
+
+/** `policies/data.json`: who may do what. */
+export interface PolicyData {
+  readonly policy_version: string;
+  /** By principal, `*` for those without an entry or with `inherits_wildcard`. */
+  readonly acl: { readonly [principal: string]: AclEntry };
+  readonly approvals?: { readonly quorum?: { readonly [risk in Risk]?: number } };
+}
+
+export interface AclEntry {
+  readonly allowed_actions: readonly string[];
+  readonly allowed_sinks: readonly string[];
+  readonly inherits_wildcard?: boolean;
+}
+
+/** Evaluates one input; never throws for a malformed input or answer, it denies with `contract_violation`. */
+export interface PolicyEngine {
+  /** `<data policy_version>+<first 12 hex of the digest of wasm and data>`. */
+  readonly version: string;
+  evaluate(input: PolicyInput): PolicyDecision;
+}
