@@ -1,0 +1,29 @@
+import type { Act } from "../../ledger/writer.ts";
+import { decideApproval, failApproval } from "./approvals.ts";
+import { denyCall } from "./deny.ts";
+import { grantCall } from "./grant.ts";
+import { holdCall } from "./hold.ts";
+import { rotateKey, startGate, stopGate, summariseShed, sweepState } from "./lifecycle.ts";
+import { issueLease, revokeAll } from "./leases.ts";
+import { recordReceipt } from "./receipt.ts";
+
+/** Every change of state that the gate makes, each with its evidence. The writer thread runs them. */
+export const ACTS = {
+  startGate,
+  stopGate,
+  issueLease,
+  revokeAll,
+  denyCall,
+  holdCall,
+  decideApproval,
+  failApproval,
+  grantCall,
+  recordReceipt,
+  rotateKey,
+  summariseShed,
+  sweepState,
+} as const satisfies Record<string, Act>;
+
+export type ActName = keyof typeof ACTS;
+export type ActInput<N extends ActName> = Parameters<(typeof ACTS)[N]>[1];
+export type ActResult<N extends ActName> = ReturnType<(typeof ACTS)[N]>;

@@ -1,0 +1,100 @@
+/** Worker entry: owns the ledger's connection, chain head and signing key, and commits acts in groups. */
+import { APPROVAL_TABLES } from "../approvals/state.ts";
+import { BUDGET_TABLES } from "../budgets/state.ts";
+import { messageOf } from "../core/errors.ts";
+import { Keyring } from "../ledger/keyring.ts";
+import { openLedgerDatabase, openPayloadDatabase } from "../ledger/store/database.ts";
+import { pepper } from "../ledger/store/payloads.ts";
+import { LedgerWriter, type Task } from "../ledger/writer.ts";
+import { ACTS } from "./acts/index.ts";
+
+declare const self: Worker;
+
+export interface OpenMessage {
+  readonly kind: "open";
+  readonly ledgerPath: string;
+  readonly payloadsPath: string;
+  readonly keysDir: string;
+  readonly gateVersion: string;
+  /** Largest number of acts that share a commit. */
+  readonly groupLimit: number;
+}
+
+export type ThreadMessage =
+  | OpenMessage
+  | { readonly kind: "act"; readonly id: number; readonly task: Task }
+  | { readonly kind: "close" };
+
+export type ThreadAnswer =
+  | { readonly kind: "opened"; readonly log: string; readonly pepper: Uint8Array }
+  | { readonly kind: "done"; readonly results: readonly { readonly id: number; readonly result: unknown }[] }
+  | { readonly kind: "closed"; readonly checkpoint: string }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string; readonly hint: string | null };
+
+let writer: LedgerWriter | null = null;
+let groupLimit = 64;
+let waiting: { readonly id: number; readonly task: Task }[] = [];
+let scheduled = false;
+
+self.onmessage = (event: MessageEvent<ThreadMessage>) => {
+  const message = event.data;
+  if (message.kind === "act") {
+    waiting.push(message);
+    schedule();
+    return;
+  }
+  attempt(() => (message.kind === "open" ? open(message) : close()));
+};
+
+/** After the messages that are already here, so that concurrent calls share a commit; more wait while it syncs. */
+function schedule(): void {
+  if (scheduled || waiting.length === 0) return;
+  scheduled = true;
+  setImmediate(() => {
+    scheduled = false;
+    attempt(commitGroup);
+    schedule();
+  });
+}
+
+function attempt(step: () => ThreadAnswer): void {
+  try {
+    self.postMessage(step());
+  } catch (cause) {
+    waiting = [];
+    const { code, hint } = cause as { code?: unknown; hint?: unknown }; // a LatchGateError carries both
+    self.postMessage({
+      kind: "failed",
+      code: typeof code === "string" && code.startsWith("ledger_") ? code : "ledger_failed",
+      message: messageOf(cause),
+      hint: typeof hint === "string" ? hint : null,
+    } satisfies ThreadAnswer);
+  }
+}
+
+function open(message: OpenMessage): ThreadAnswer {
+  groupLimit = message.groupLimit;
+  const payloads = openPayloadDatabase(message.payloadsPath);
+  writer = new LedgerWriter({
+    db: openLedgerDatabase(message.ledgerPath, [BUDGET_TABLES, APPROVAL_TABLES]),
+    payloads,
+    keyring: new Keyring(message.keysDir),
+    acts: ACTS,
+    now: Date.now,
+    gateVersion: message.gateVersion,
+  });
+  return { kind: "opened", log: writer.logId, pepper: pepper(payloads) };
+}
+
+function commitGroup(): ThreadAnswer {
+  if (writer === null) throw new Error("the ledger is not open");
+  const group = waiting.splice(0, groupLimit);
+  const results = writer.run(group.map(({ task }) => task));
+  return { kind: "done", results: group.map(({ id }, i) => ({ id, result: results[i] })) };
+}
+
+function close(): ThreadAnswer {
+  if (writer === null) throw new Error("the ledger is not open");
+  while (waiting.length > 0) self.postMessage(commitGroup());
+  return { kind: "closed", checkpoint: writer.close() };
+}

@@ -1,0 +1,6 @@
+import { LatchGateError } from "../core/errors.ts";
+
+/**
+ * `key_missing`, `key_permissions`, `key_exists`, `key_malformed`, `key_wrong_type`, `key_not_admitted`.
+ */
+export class KeyError extends LatchGateError {}

@@ -1,0 +1,241 @@
+import { boolean, closed, type Infer, integer, list, nullable, oneOf, pattern, type Schema, text } from "./schema.ts";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const id = pattern(UUID, "a uuidv7");
+const time = pattern(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/, "an rfc 3339 time with milliseconds");
+const hash = pattern(/^[0-9a-f]{64}$/, "64 hex digits");
+const digest = pattern(/^sha256:[0-9a-f]{64}$/, "a sha256 digest");
+const thumbprint = pattern(/^[A-Za-z0-9_-]{43}$/, "an rfc 7638 thumbprint");
+const name = text(256);
+
+/**
+ * A salted commitment, `SHA-256(salt ‖ bytes)`: names a payload without telling it. The salt lives with the payload
+ * and goes with it.
+ */
+const commitment = closed({ commitment: hash, bytes: integer });
+const reason = closed({ code: name, text: text(600), rule: name });
+/** Agent's uid differs from the gate's, agent is jailed, or both share one account (not a boundary). */
+const boundary = oneOf("jailed", "uid", "same_uid");
+const risk = oneOf("low", "medium", "high", "critical");
+const ed25519 = closed({ kty: oneOf("OKP"), crv: oneOf("Ed25519"), x: thumbprint });
+const p256 = closed({ kty: oneOf("EC"), crv: oneOf("P-256"), x: thumbprint, y: thumbprint });
+const anyJwk: Schema<Infer<typeof ed25519> | Infer<typeof p256>> = (value, at) =>
+  ed25519(value, at) === null ? null : p256(value, at);
+
+const caller = { trace_id: id, tenant: name, principal: name, session_id: id } as const;
+const action = { action_id: name, action_version: name, action_digest: digest } as const;
+
+const httpEffect = closed({
+  kind: oneOf("http"),
+  method: name,
+  origin: text(512),
+  target: hash,
+  address: nullable(name),
+  request_bytes: integer,
+  request: nullable(hash),
+  status: nullable(integer),
+  response_bytes: integer,
+  response: nullable(hash),
+  reached: oneOf("none", "maybe", "confirmed"),
+  error: nullable(name),
+});
+const fsEffect = closed({
+  kind: oneOf("fs"),
+  operation: oneOf("read", "create", "overwrite", "delete"),
+  path: hash,
+  device: nullable(name),
+  inode: nullable(name),
+  before: nullable(hash),
+  after: nullable(hash),
+  bytes_before: nullable(integer),
+  bytes_after: nullable(integer),
+  reached: oneOf("none", "maybe", "confirmed"),
+  error: nullable(name),
+});
+const effect: Schema<Infer<typeof httpEffect> | Infer<typeof fsEffect>> = (value, at) =>
+  httpEffect(value, at) === null ? null : fsEffect(value, at);
+
+/** The body of each entry type, version 1. Nothing else may be in an entry. */
+export const BODIES = {
+  "log.opened": closed({
+    schema: integer,
+    gate_version: name,
+    keys: closed({ evidence: ed25519, checkpoint: ed25519, lease: p256, recovery: ed25519 }),
+  }),
+  "gate.started": closed({
+    gate_version: name,
+    boundary,
+    epoch: integer,
+    policy_version: name,
+    registry_digest: digest,
+    unsafe: list(name),
+  }),
+  "gate.stopped": closed({ reason: name }),
+  "registry.loaded": closed({ generation: integer, registry_digest: digest, actions: integer }),
+  "policy.changed": closed({ policy_version: name, previous: nullable(name) }),
+  "lease.issued": closed({
+    ...caller,
+    lease_jti: id,
+    jkt: thumbprint,
+    scopes: list(name),
+    identity_method: name,
+    peer_uid: nullable(integer),
+    expires: time,
+    max_calls: nullable(integer),
+    epoch: integer,
+    fs_root: nullable(commitment),
+  }),
+  "call.denied": closed({
+    ...caller,
+    jkt: thumbprint,
+    action_id: name,
+    action_digest: nullable(digest),
+    approval_id: nullable(id),
+    code: name,
+    status: integer,
+    reasons: list(reason),
+    request: nullable(commitment),
+    policy_version: nullable(name),
+    boundary,
+    decision: oneOf("deny", "error"),
+  }),
+  "call.held": closed({
+    ...caller,
+    ...action,
+    jkt: thumbprint,
+    approval_id: id,
+    risk,
+    /** One payload: parameters, plan and limits, exactly as they will run. */
+    call: commitment,
+    reasons: list(reason),
+    policy_version: name,
+    quorum: integer,
+    epoch: integer,
+    expires: time,
+    boundary,
+    decision: oneOf("pending_approval"),
+  }),
+  "approval.decided": closed({
+    ...caller,
+    ...action,
+    approval_id: id,
+    call: commitment,
+    decision: oneOf("approve", "deny", "expire", "fail"),
+    /** Null when nobody decided: time or a fault did. */
+    operator: nullable(closed({ id: name, jkt: thumbprint, method: oneOf("operator_dpop", "signed_statement") })),
+    statement: nullable(text(4096)),
+    reason: nullable(text(600)),
+    votes: integer,
+    quorum: integer,
+  }),
+  "call.granted": closed({
+    ...caller,
+    ...action,
+    jkt: thumbprint,
+    grant_id: id,
+    component_digest: digest,
+    risk,
+    cause: closed({ kind: oneOf("proof", "approval"), proof: nullable(hash), approval_id: nullable(id), idempotency: nullable(hash) }),
+    approvers: list(thumbprint),
+    call: commitment,
+    policy_version: name,
+    generation: integer,
+    granted: closed({ hosts: list(text(253)), paths: list(hash), secrets: list(name) }),
+    limits: closed({
+      timeout_ms: integer,
+      fuel: integer,
+      memory_mb: integer,
+      io_calls: integer,
+      request_bytes: integer,
+      response_bytes: integer,
+    }),
+    budget: closed({ reserved_calls: integer, remaining_calls: nullable(integer) }),
+    epoch: integer,
+    not_after: time,
+    boundary,
+    decision: oneOf("grant"),
+  }),
+  "call.receipt": closed({
+    ...caller,
+    ...action,
+    receipt_id: id,
+    grant_id: id,
+    component_digest: digest,
+    status: oneOf("executed", "failed", "rejected_response", "verification_failed", "timed_out", "indeterminate"),
+    /** Whether a byte of the effect left the gate, as the host saw it. */
+    dispatched: oneOf("no", "yes", "unknown"),
+    /** Whether the other side's complete answer was seen. */
+    confirmed: boolean,
+    /** What the component said; a claim, not an observation. */
+    claim: nullable(commitment),
+    effects: list(effect),
+    verification: closed({ outcome: name, reasons: list(text(600)) }),
+    error: nullable(name),
+    started: time,
+    finished: time,
+    duration_ms: integer,
+    io_calls: integer,
+    fuel: nullable(integer),
+    peak_memory_bytes: nullable(integer),
+    redactions: integer,
+    budget: closed({ committed_calls: integer, released_calls: integer }),
+    boundary,
+    decision: oneOf("allow", "allow_unverified", "deny", "error"),
+  }),
+  revocation: closed({
+    trace_id: id,
+    scope: oneOf("all"),
+    previous_epoch: integer,
+    epoch: integer,
+    operator: name,
+    jkt: thumbprint,
+  }),
+  "key.rotated": closed({
+    purpose: oneOf("evidence", "checkpoint", "lease"),
+    previous_kid: thumbprint,
+    jwk: anyJwk,
+    kid: thumbprint,
+    possession: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature"),
+  }),
+  "shed.summary": closed({
+    since: time,
+    until: time,
+    counts: list(closed({ peer: name, reason: name, count: integer }), 1024),
+  }),
+} as const;
+
+export type EntryType = keyof typeof BODIES;
+export type EntryBody<T extends EntryType> = Infer<(typeof BODIES)[T]>;
+export type Commitment = Infer<typeof commitment>;
+export type EffectRecord = Infer<typeof effect>;
+export type Boundary = Infer<typeof boundary>;
+
+/** What every entry has, whatever its type. */
+export interface Envelope {
+  readonly v: 1;
+  readonly log: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly type: EntryType;
+  /** RFC 3339, milliseconds. */
+  readonly time: string;
+  /** Hex leaf hash of the entry before; null at 0. */
+  readonly prev: string | null;
+}
+
+const envelope = {
+  v: ((value: unknown, at: string) => (value === 1 ? null : `${at}: not 1`)) as Schema<1>,
+  log: id,
+  seq: integer,
+  id,
+  time,
+  prev: nullable(hash),
+};
+
+/** Whole payloads by type: envelope and body in one closed object. */
+export const PAYLOADS: ReadonlyMap<string, Schema<unknown>> = new Map(
+  Object.entries(BODIES).map(([type, body]) => [
+    type,
+    closed({ ...envelope, type: oneOf(type), ...(body.members as Record<string, Schema<unknown>>) }),
+  ]),
+);

@@ -1,0 +1,7 @@
+import { LatchGateError } from "../core/errors.ts";
+
+/**
+ * `ledger_locked`, `ledger_damaged`, `ledger_unsupported`, `ledger_failed`, `ledger_closed`, `ledger_unreadable`,
+ * `payload_missing`.
+ */
+export class LedgerError extends LatchGateError {}

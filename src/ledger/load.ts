@@ -1,0 +1,129 @@
+import type { Database } from "bun:sqlite";
+import { verify } from "node:crypto";
+import { fromBase64url } from "../core/bytes.ts";
+import { type HistoricalKey, KeyHistory, possessionMessage } from "../keys/history.ts";
+import { p256FromJson, thumbprint } from "../keys/jwk.ts";
+import { type EntryPayload, isFault, readPayload } from "./entry/entry.ts";
+import { leafHash, openJws, verifyJws } from "./entry/jws.ts";
+import { LedgerError } from "./errors.ts";
+import { CompactTree } from "./tree.ts";
+
+/** What a writer needs to go on: the head, the keys, the right edge of the tree. */
+export interface LoadedLog {
+  readonly log: string;
+  readonly history: KeyHistory;
+  readonly tree: CompactTree;
+  /** Hex leaf hash of the last entry. */
+  readonly head: string;
+}
+
+/** How many of the last entries are verified in full at start; every leaf hash is recomputed for the tree anyway. */
+const VERIFIED_TAIL = 1000;
+
+/**
+ * Reads a log back before writing on it, and refuses one that is not what it says: leaf hashes, sequence, the key
+ * history with its signatures, the chain and signatures of the tail, stored checkpoints. Null for an empty log.
+ * (`latchgate verify` checks everything.) Throws `ledger_damaged`.
+ */
+export function loadLog(db: Database): LoadedLog | null {
+  const last = db.query<{ seq: number }, []>("SELECT max(seq) AS seq FROM entries HAVING seq IS NOT NULL").get();
+  if (last === null) return null;
+  const history = loadHistory(db);
+  const log = history.log;
+  const roots = new Map(
+    db
+      .query<{ size: number; root: Uint8Array }, []>("SELECT size, root FROM checkpoints")
+      .all()
+      .map((row) => [row.size, Buffer.from(row.root)]),
+  );
+  const tree = new CompactTree();
+  let head: string | null = null;
+  const rows = db.query<{ seq: number; jws: string; hash: Uint8Array }, []>(
+    "SELECT seq, jws, hash FROM entries ORDER BY seq",
+  );
+  for (const { seq, jws, hash } of rows.iterate()) {
+    if (seq !== tree.size) throw damaged(tree.size, "an entry is missing");
+    const leaf = leafHash(jws);
+    if (!leaf.equals(hash)) throw damaged(seq, "the stored hash differs from the entry");
+    if (seq > last.seq - VERIFIED_TAIL) {
+      const payload = openSigned(jws, seq, history.keys);
+      if (payload.prev !== head || payload.seq !== seq || payload.log !== log)
+        throw damaged(seq, "the entry does not continue the chain");
+    }
+    head = leaf.toString("hex");
+    tree.push(leaf);
+    const root = roots.get(tree.size);
+    if (root !== undefined && !tree.root().equals(root)) throw damaged(seq, "a stored checkpoint has another root");
+    roots.delete(tree.size);
+  }
+  if (head === null || roots.size > 0) throw damaged(tree.size, "entries that a checkpoint covers are missing");
+  return { log, history: history.keys, tree, head };
+}
+
+function damaged(seq: number, what: string): LedgerError {
+  return new LedgerError("ledger_damaged", `entry ${seq}: ${what}`, {
+    hint: "run latchgate verify on a copy, and do not write to this ledger",
+  });
+}
+
+function openSigned(jws: string, seq: number, keys: KeyHistory): EntryPayload {
+  const opened = openJws(jws);
+  if (opened === null) throw damaged(seq, "not a signed entry");
+  const key = keys.evidenceKeyAt(opened.kid, seq);
+  if (key === null || !verifyJws(opened, key)) throw damaged(seq, "the signature is not valid");
+  const payload = readPayload(opened.payload);
+  if (isFault(payload)) throw damaged(seq, payload.detail);
+  return payload;
+}
+
+/** The key history, from the entries that made it. */
+function loadHistory(db: Database): { log: string; keys: KeyHistory } {
+  const rows = db
+    .query<{ seq: number; jws: string }, []>(
+      "SELECT seq, jws FROM entries WHERE type IN ('log.opened', 'key.rotated') OR seq = 0 ORDER BY seq",
+    )
+    .all();
+  const first = rows[0];
+  const opening = first === undefined ? null : openJws(first.jws);
+  const opened = opening === null ? null : readPayload(opening.payload);
+  if (first?.seq !== 0 || opened === null || isFault(opened) || opened.type !== "log.opened")
+    throw damaged(0, "the log does not start with its opening");
+  const keys = KeyHistory.open(opened.keys);
+  if (keys === null) throw damaged(0, "an opening key is not admitted");
+  for (const { seq, jws } of rows) {
+    const payload = openSigned(jws, seq, keys);
+    if (payload.type === "key.rotated" && !applyRotation(keys, payload))
+      throw damaged(seq, "the key rotation is not valid");
+  }
+  return { log: opened.log, keys };
+}
+
+/** Takes one `key.rotated` into the history; false when it does not follow from it or lacks proof of possession. */
+export function applyRotation(keys: KeyHistory, payload: EntryPayload & { readonly type: "key.rotated" }): boolean {
+  const { purpose, previous_kid, jwk, kid, possession } = payload;
+  if (thumbprint(jwk) !== kid || keys.current(purpose).kid !== previous_kid) return false;
+  const signature = fromBase64url(possession);
+  if (signature === null || !keys.rotate(purpose, jwk, payload.seq)) return false;
+  const message = possessionMessage(payload.log, payload.seq, kid);
+  if (jwk.kty === "OKP") {
+    const key = keys.publicKey(kid);
+    return key !== null && verify(null, message, key, signature);
+  }
+  const key = p256FromJson(jwk);
+  return key !== null && verify("sha256", message, { key: key.key, dsaEncoding: "ieee-p1363" }, signature);
+}
+
+/** The keys with their validity as a JWK set (RFC 7517): an export for other tools, never an input. */
+export function exportKeys(keys: readonly HistoricalKey[]): { keys: Record<string, unknown>[] } {
+  return {
+    keys: keys.map((key) => ({
+      ...key.jwk,
+      kid: key.kid,
+      use: "sig",
+      alg: key.jwk.kty === "OKP" ? "EdDSA" : "ES256",
+      "latchgate:purpose": key.purpose,
+      "latchgate:valid_from_seq": key.validFromSeq,
+      "latchgate:valid_to_seq": key.validToSeq,
+    })),
+  };
+}

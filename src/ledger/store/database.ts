@@ -1,0 +1,77 @@
+import { Database } from "bun:sqlite";
+import { chmodSync, closeSync, constants, openSync } from "node:fs";
+import { LedgerError } from "../errors.ts";
+
+/** Version of the tables; raised with a migration, never silently. */
+export const SCHEMA_VERSION = 1;
+
+/**
+ * Evidence, and the state that must commit with it. Everything beside `entries` and `checkpoints` is a projection of
+ * the entries or short-lived state; none of it holds a body, a key or a secret.
+ */
+const LEDGER_TABLES = `
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, time_ms INTEGER NOT NULL, trace_id TEXT,
+  tenant TEXT, principal TEXT, action_id TEXT, decision TEXT, jws TEXT NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS entries_type ON entries (type, seq);
+CREATE INDEX IF NOT EXISTS entries_trace ON entries (trace_id) WHERE trace_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS leases (
+  session_id TEXT PRIMARY KEY, lease_jti TEXT NOT NULL, tenant TEXT NOT NULL, principal TEXT NOT NULL,
+  jkt TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER NOT NULL, fs_root TEXT,
+  principal_max_calls INTEGER) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS leases_expiry ON leases (expires_ms);
+CREATE TABLE IF NOT EXISTS proofs (
+  jkt TEXT NOT NULL, jti TEXT NOT NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (jkt, jti)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS proofs_expiry ON proofs (expires_ms);
+CREATE TABLE IF NOT EXISTS idempotency (
+  tenant TEXT NOT NULL, principal TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, grant_id TEXT,
+  approval_id TEXT, created_ms INTEGER NOT NULL, PRIMARY KEY (tenant, principal, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS grants (
+  grant_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, approval_id TEXT UNIQUE, session_id TEXT NOT NULL,
+  principal TEXT NOT NULL, receipt_id TEXT UNIQUE, receipt_seq INTEGER UNIQUE) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS grants_open ON grants (seq) WHERE receipt_id IS NULL;
+`;
+
+const PAYLOAD_TABLES = `
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS payloads (
+  commitment TEXT PRIMARY KEY, kind TEXT NOT NULL, created_ms INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  sealed BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS payload_keys (commitment TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+`;
+
+/** Creates the file, private, before SQLite may do it under the process's umask. */
+function createPrivate(path: string): void {
+  closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
+  chmodSync(path, 0o600);
+}
+
+function open(path: string, tables: string): Database {
+  createPrivate(path);
+  const db = new Database(path, { readwrite: true, strict: true });
+  db.run("PRAGMA journal_mode = WAL");
+  // FULL: a commit returns after its WAL frames are synced, which is what lets an effect follow a grant.
+  db.run("PRAGMA synchronous = FULL");
+  db.run("PRAGMA secure_delete = ON");
+  db.run("PRAGMA busy_timeout = 5000");
+  db.run("PRAGMA foreign_keys = ON");
+  db.run(tables);
+  return db;
+}
+
+export function openLedgerDatabase(path: string, stateTables: readonly string[]): Database {
+  const db = open(path, LEDGER_TABLES + stateTables.join("\n"));
+  const row = db.query<{ value: string }, []>("SELECT value FROM meta WHERE name = 'schema'").get();
+  if (row === null) db.query("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(String(SCHEMA_VERSION));
+  else if (row.value !== String(SCHEMA_VERSION))
+    throw new LedgerError("ledger_unsupported", `the ledger has schema ${row.value}, this gate writes ${SCHEMA_VERSION}`, {
+      hint: "use the version of latchgate that made it, or a newer one",
+    });
+  return db;
+}
+
+export function openPayloadDatabase(path: string): Database {
+  return open(path, PAYLOAD_TABLES);
+}

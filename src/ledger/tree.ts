@@ -1,0 +1,45 @@
+import { sha256 } from "../core/bytes.ts";
+
+const NODE_PREFIX = Uint8Array.of(1);
+
+/** RFC 6962 §2.1 interior node. */
+export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
+  return sha256(NODE_PREFIX, left, right);
+}
+
+/**
+ * An RFC 6962 tree that keeps only its right edge: the roots of the perfect subtrees that make up the tree, largest
+ * first. Adding a leaf costs O(log n) at worst and O(1) on average.
+ */
+export class CompactTree {
+  private readonly subtrees: { readonly height: number; readonly hash: Buffer }[] = [];
+  private count = 0;
+
+  get size(): number {
+    return this.count;
+  }
+
+  push(leaf: Uint8Array): void {
+    let height = 0;
+    let hash: Buffer = Buffer.from(leaf);
+    for (;;) {
+      const last = this.subtrees.at(-1);
+      if (last === undefined || last.height !== height) break;
+      this.subtrees.pop();
+      hash = nodeHash(last.hash, hash);
+      height++;
+    }
+    this.subtrees.push({ height, hash });
+    this.count++;
+  }
+
+  /** MTH of all leaves so far; of the empty list it is SHA-256 of nothing. */
+  root(): Buffer {
+    let root: Buffer | null = null;
+    for (let i = this.subtrees.length - 1; i >= 0; i--) {
+      const subtree = this.subtrees[i];
+      if (subtree !== undefined) root = root === null ? subtree.hash : nodeHash(subtree.hash, root);
+    }
+    return root ?? sha256();
+  }
+}

@@ -1,0 +1,238 @@
+import type { Database, Statement } from "bun:sqlite";
+import { type KeyObject, sign } from "node:crypto";
+import { rfc3339 } from "../core/clock.ts";
+import { uuidv7Maker } from "../core/ids.ts";
+import { KeyHistory, type KeyPurpose, possessionMessage } from "../keys/history.ts";
+import type { Ed25519Jwk, P256Jwk } from "../keys/jwk.ts";
+import { fromBase64url } from "../core/bytes.ts";
+import { checkpointOrigin, signCheckpoint } from "./checkpoint.ts";
+import { type EntryPayload, project } from "./entry/entry.ts";
+import { leafHash, signEntry } from "./entry/jws.ts";
+import type { EntryBody, EntryType } from "./entry/types.ts";
+import type { Keyring } from "./keyring.ts";
+import { type LoadedLog, loadLog } from "./load.ts";
+import { type Payload, PayloadWriter } from "./store/payloads.ts";
+import { SCHEMA_VERSION } from "./store/database.ts";
+import type { Json } from "../core/json.ts";
+import type { CompactTree } from "./tree.ts";
+
+/** An entry as it stands in the log. */
+export interface Appended {
+  readonly seq: number;
+  readonly id: string;
+  readonly jws: string;
+  /** Lower-case hex. */
+  readonly leafHash: string;
+  readonly time: number;
+}
+
+/** What one act may do inside the transaction of its group. */
+export interface LedgerTransaction {
+  readonly db: Database;
+  /** Milliseconds; the time of every entry of this act. */
+  readonly now: number;
+  /** Whatever the writer's owner wants every act to see. */
+  newId(): string;
+  append<T extends EntryType>(type: T, body: EntryBody<T>): Appended;
+  rotate(purpose: Exclude<KeyPurpose, "recovery">): { readonly previous: string; readonly kid: string };
+}
+
+/** A change of state with its evidence: both commit, or neither. It throws only when the gate must stop. */
+export type Act = (tx: LedgerTransaction, input: never) => unknown;
+
+export interface Task {
+  readonly act: string;
+  readonly input: unknown;
+  readonly payloads: readonly Payload[];
+}
+
+export interface WriterOptions {
+  readonly db: Database;
+  readonly payloads: Database;
+  readonly keyring: Keyring;
+  readonly acts: Readonly<Record<string, Act>>;
+  readonly now: () => number;
+  readonly gateVersion: string;
+}
+
+/**
+ * The one place that appends to the log. It owns the connection, the chain head and the signing key, and commits
+ * acts in groups: payloads first, durable, then entries and state in one durable transaction. Nothing it made leaves
+ * it before that commit. After a failed write it must not be used again: the head on disk is then unknown.
+ */
+export class LedgerWriter {
+  private readonly options: WriterOptions;
+  private readonly payloads: PayloadWriter;
+  private readonly newId: () => string;
+  private readonly insert: Statement;
+  private readonly log: string;
+  private readonly history: KeyHistory;
+  private readonly tree: CompactTree;
+  private head: string | null;
+  private kid: string;
+  private key: KeyObject;
+  private broken = false;
+
+  constructor(options: WriterOptions) {
+    this.options = options;
+    this.payloads = new PayloadWriter(options.payloads);
+    this.newId = uuidv7Maker(options.now);
+    this.insert = options.db.query(
+      `INSERT INTO entries (seq, id, type, time_ms, trace_id, tenant, principal, action_id, decision, jws, hash)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    const loaded = loadLog(options.db) ?? this.create();
+    this.log = loaded.log;
+    this.history = loaded.history;
+    this.tree = loaded.tree;
+    this.head = loaded.head;
+    const evidence = this.history.current("evidence");
+    this.kid = evidence.kid;
+    this.key = options.keyring.load("evidence", evidence.kid);
+  }
+
+  get logId(): string {
+    return this.log;
+  }
+
+  get keys(): KeyHistory {
+    return this.history;
+  }
+
+  /** Opens a new log: four keys, and the entry that introduces them, signed by the first of them. */
+  private create(): LoadedLog {
+    const { keyring, now, gateVersion, db } = this.options;
+    const evidence = keyring.create("evidence");
+    const keys = {
+      evidence: evidence.jwk as Ed25519Jwk, // made as such for this purpose
+      checkpoint: keyring.create("checkpoint").jwk as Ed25519Jwk,
+      lease: keyring.create("lease").jwk as P256Jwk,
+      recovery: keyring.create("recovery").jwk as Ed25519Jwk,
+    };
+    const time = now();
+    const payload = {
+      v: 1,
+      log: this.newId(),
+      seq: 0,
+      id: this.newId(),
+      type: "log.opened",
+      time: rfc3339(time),
+      prev: null,
+      schema: SCHEMA_VERSION,
+      gate_version: gateVersion,
+      keys,
+    } as const;
+    const jws = signEntry(payload as unknown as Json, evidence.kid, evidence.key);
+    db.transaction(() => this.store(payload as EntryPayload, jws))();
+    const loaded = loadLog(db);
+    if (loaded === null) throw new Error("the opening entry was not stored");
+    return loaded;
+  }
+
+  private store(payload: EntryPayload, jws: string): Buffer {
+    const p = project(payload);
+    const hash = leafHash(jws);
+    const columns = [p.trace_id, p.tenant, p.principal, p.action_id, p.decision];
+    this.insert.run(payload.seq, p.id, p.type, p.time_ms, ...columns, jws, hash);
+    return hash;
+  }
+
+  /**
+   * Runs a group. Resolves to one result per task once everything is durable.
+   * Throws when anything could not be written; then nothing of the group may be acted on.
+   */
+  run(tasks: readonly Task[]): unknown[] {
+    if (this.broken) throw new Error("the ledger writer has failed before");
+    this.broken = true;
+    const { db, now } = this.options;
+    const time = now();
+    const payloads = tasks.flatMap((task) => task.payloads);
+    if (payloads.length > 0) this.payloads.write(payloads, time);
+    const leaves: Buffer[] = [];
+    const results = db.transaction(() => tasks.map((task) => this.perform(task, time, leaves)))();
+    for (const leaf of leaves) this.tree.push(leaf);
+    this.broken = false;
+    return results;
+  }
+
+  private perform(task: Task, now: number, leaves: Buffer[]): unknown {
+    const act = this.options.acts[task.act];
+    if (act === undefined) throw new Error(`unknown act ${task.act}`);
+    const tx: LedgerTransaction = {
+      db: this.options.db,
+      now,
+      newId: this.newId,
+      append: (type, body) => this.append(type, body, now, leaves),
+      rotate: (purpose) => this.rotate(purpose, now, leaves),
+    };
+    return act(tx, task.input as never);
+  }
+
+  private append<T extends EntryType>(type: T, body: EntryBody<T>, now: number, leaves: Buffer[]): Appended {
+    const seq = this.tree.size + leaves.length;
+    const id = this.newId();
+    const payload = { ...body, v: 1, log: this.log, seq, id, type, time: rfc3339(now), prev: this.head };
+    const jws = signEntry(payload as unknown as Json, this.kid, this.key);
+    const hash = this.store(payload as unknown as EntryPayload, jws);
+    leaves.push(hash);
+    this.head = hash.toString("hex");
+    return { seq, id, jws, leafHash: this.head, time: now };
+  }
+
+  /** Replaces a key: file first, then the entry; which key is in force is what the log says, at every crash point. */
+  private rotate(
+    purpose: Exclude<KeyPurpose, "recovery">,
+    now: number,
+    leaves: Buffer[],
+  ): { previous: string; kid: string } {
+    const previous = this.history.current(purpose).kid;
+    const fresh = this.options.keyring.create(purpose);
+    const seq = this.tree.size + leaves.length;
+    const message = possessionMessage(this.log, seq, fresh.kid);
+    const possession =
+      purpose === "lease"
+        ? sign("sha256", message, { key: fresh.key, dsaEncoding: "ieee-p1363" })
+        : sign(null, message, fresh.key);
+    this.append(
+      "key.rotated",
+      {
+        purpose,
+        previous_kid: previous,
+        jwk: fresh.jwk,
+        kid: fresh.kid,
+        possession: possession.toString("base64url"),
+      },
+      now,
+      leaves,
+    );
+    if (!this.history.rotate(purpose, fresh.jwk, seq)) throw new Error("the new key was not admitted");
+    if (purpose === "evidence") {
+      this.kid = fresh.kid;
+      this.key = fresh.key;
+    }
+    return { previous, kid: fresh.kid };
+  }
+
+  /** Signs and stores a checkpoint of the log as it is. */
+  checkpoint(): string {
+    const { kid, jwk } = this.history.current("checkpoint");
+    const publicKey = jwk.kty === "OKP" ? fromBase64url(jwk.x) : null;
+    if (publicKey === null) throw new Error("the checkpoint key is not an ed25519 key");
+    const checkpoint = { origin: checkpointOrigin(this.log), size: this.tree.size, root: this.tree.root() };
+    const note = signCheckpoint(checkpoint, this.options.keyring.load("checkpoint", kid), publicKey);
+    this.options.db
+      .query("INSERT OR IGNORE INTO checkpoints (size, root, note) VALUES (?, ?, ?)")
+      .run(checkpoint.size, checkpoint.root, note);
+    return note;
+  }
+
+  /** Signs a checkpoint, folds the write-ahead logs into the files and closes both. Returns the checkpoint's note. */
+  close(): string {
+    const note = this.checkpoint();
+    for (const db of [this.options.db, this.options.payloads]) {
+      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+      db.close();
+    }
+    return note;
+  }
+}
