@@ -13,6 +13,10 @@ const principal = z.strictObject({
   tenant: name.default("default"),
   /** Scopes that its leases may carry; empty means any. */
   scopes: z.array(name).default([]),
+  /** The person who answers for it. */
+  owner: name.optional(),
+  /** Most calls of one lease; no limit when absent. */
+  max_calls: z.int().min(0).optional(),
   /** Ceiling per UTC day over all its leases; none when absent. */
   max_calls_per_day: z.int().min(0).optional(),
 });

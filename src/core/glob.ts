@@ -10,7 +10,9 @@ export interface Glob {
 /** A pattern that cannot be compiled; `message` says why, `code` is `glob_invalid`. */
 export class GlobError extends LatchGateError {
   constructor(message: string) {
-    super("glob_invalid", message, { hint: "write * ? [..] {a,b} within a segment and ** as a whole segment" });
+    super("glob_invalid", message, {
+      hint: "write * ? [..] {a,b} within a segment and ** as a whole segment",
+    });
   }
 }
 
@@ -50,7 +52,8 @@ export function compileGlob(pattern: string, options: GlobOptions = {}): Glob | 
 
 function checked(pattern: string): string {
   if (pattern === "") throw new GlobError("pattern is empty");
-  if (pattern.length > LONGEST_PATTERN) throw new GlobError(`pattern longer than ${LONGEST_PATTERN} characters`);
+  if (pattern.length > LONGEST_PATTERN)
+    throw new GlobError(`pattern longer than ${LONGEST_PATTERN} characters`);
   if (!pattern.isWellFormed()) throw new GlobError("pattern contains a lone surrogate");
   if (/[\u0000-\u001f\u007f]/.test(pattern)) throw new GlobError("pattern contains a control character");
   return pattern;
@@ -58,7 +61,8 @@ function checked(pattern: string): string {
 
 /** A segment that no clean path has would make a deny pattern that denies nothing. */
 function segmented(plain: string): string {
-  if (plain.startsWith("/")) throw new GlobError("pattern starts with a slash; paths are relative to the root");
+  if (plain.startsWith("/"))
+    throw new GlobError("pattern starts with a slash; paths are relative to the root");
   for (const segment of plain.split("/"))
     if (segment === "" || segment === "." || segment === "..")
       throw new GlobError("pattern has an empty, . or .. segment, or an empty alternative");
@@ -78,8 +82,7 @@ function expandBraces(pattern: string): string[] {
       throw new GlobError("pattern multiplies out too far; use fewer alternatives");
     const group = innermostGroup(next);
     if (group === null) done.push(next);
-    else
-      for (const part of group.parts) open.push(next.slice(0, group.start) + part + next.slice(group.end));
+    else for (const part of group.parts) open.push(next.slice(0, group.start) + part + next.slice(group.end));
   }
 }
 

@@ -50,6 +50,8 @@ export function parseTargetUrl(text: string): TargetUrl {
     throw new UrlError("not_a_url", "not an absolute http or https url");
   }
   const authority = start[2] ?? "";
+  // WHATWG skips the extra slashes of https:///host, others see an empty host.
+  if (authority === "") throw new UrlError("not_a_url", "not an absolute http or https url");
   if (authority.includes("@")) throw new UrlError("userinfo", "url must not carry a user name or password");
   let url: URL;
   try {

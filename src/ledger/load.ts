@@ -1,11 +1,9 @@
 import type { Database } from "bun:sqlite";
-import { verify } from "node:crypto";
-import { fromBase64url } from "../core/bytes.ts";
-import { type HistoricalKey, KeyHistory, possessionMessage } from "../keys/history.ts";
-import { p256FromJson, thumbprint } from "../keys/jwk.ts";
+import { type HistoricalKey, KeyHistory } from "../keys/history.ts";
 import { type EntryPayload, isFault, readPayload } from "./entry/entry.ts";
 import { leafHash, openJws, verifyJws } from "./entry/jws.ts";
 import { LedgerError } from "./errors.ts";
+import { applyRotation } from "./key-rotation.ts";
 import { CompactTree } from "./tree.ts";
 
 /** What a writer needs to go on: the head, the keys, the right edge of the tree. */
@@ -77,7 +75,7 @@ function openSigned(jws: string, seq: number, keys: KeyHistory): EntryPayload {
 }
 
 /** The key history, from the entries that made it. */
-function loadHistory(db: Database): { log: string; keys: KeyHistory } {
+export function loadHistory(db: Database): { log: string; keys: KeyHistory } {
   const rows = db
     .query<{ seq: number; jws: string }, []>(
       "SELECT seq, jws FROM entries WHERE type IN ('log.opened', 'key.rotated') OR seq = 0 ORDER BY seq",
@@ -96,21 +94,6 @@ function loadHistory(db: Database): { log: string; keys: KeyHistory } {
       throw damaged(seq, "the key rotation is not valid");
   }
   return { log: opened.log, keys };
-}
-
-/** Takes one `key.rotated` into the history; false when it does not follow from it or lacks proof of possession. */
-export function applyRotation(keys: KeyHistory, payload: EntryPayload & { readonly type: "key.rotated" }): boolean {
-  const { purpose, previous_kid, jwk, kid, possession } = payload;
-  if (thumbprint(jwk) !== kid || keys.current(purpose).kid !== previous_kid) return false;
-  const signature = fromBase64url(possession);
-  if (signature === null || !keys.rotate(purpose, jwk, payload.seq)) return false;
-  const message = possessionMessage(payload.log, payload.seq, kid);
-  if (jwk.kty === "OKP") {
-    const key = keys.publicKey(kid);
-    return key !== null && verify(null, message, key, signature);
-  }
-  const key = p256FromJson(jwk);
-  return key !== null && verify("sha256", message, { key: key.key, dsaEncoding: "ieee-p1363" }, signature);
 }
 
 /** The keys with their validity as a JWK set (RFC 7517): an export for other tools, never an input. */

@@ -50,15 +50,20 @@ export interface PolicyReason {
 
 export interface PolicyDecision {
   readonly outcome: "allow" | "hold" | "deny";
-  /** Every reason to deny or hold, not the first alone; empty on a plain allow. */
+  /**
+   * Every reason to deny or hold, not the first alone, denials before holds; empty on a plain allow. An allow by
+   * approval keeps the reasons of the hold that it answers.
+   */
   readonly reasons: readonly PolicyReason[];
-  /** Never more than the plan asks for. */
+  /** Never more than the plan asks for; empty unless the outcome is allow. */
   readonly granted: {
     readonly hosts: readonly string[];
     readonly paths: readonly string[];
     readonly secrets: readonly string[];
   };
+  /** From an engine: its `version`, on every decision. */
   readonly policy_version: string;
+  /** Different approvers, the principal not among them, that a hold needs. */
   readonly obligations: { readonly quorum: number };
 }
 

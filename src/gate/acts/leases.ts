@@ -21,9 +21,9 @@ export function issueLease(tx: LedgerTransaction, input: LeaseInput): Appended |
   if (readEpoch(tx.db) !== body.epoch) return "revoked";
   tx.db
     .query(
-      `INSERT INTO leases (session_id, lease_jti, tenant, principal, jkt, epoch, expires_ms, fs_root,
+      `INSERT INTO leases (session_id, lease_jti, tenant, principal, jkt, scopes, epoch, expires_ms, fs_root,
          principal_max_calls)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     .run(
       body.session_id,
@@ -31,6 +31,7 @@ export function issueLease(tx: LedgerTransaction, input: LeaseInput): Appended |
       body.tenant,
       body.principal,
       body.jkt,
+      JSON.stringify(body.scopes),
       body.epoch,
       input.expiresMs,
       input.fsRoot,

@@ -27,6 +27,8 @@ export interface LeaseRow {
   readonly tenant: string;
   readonly principal: string;
   readonly jkt: string;
+  /** A JSON list. */
+  readonly scopes: string;
   readonly epoch: number;
   readonly expires_ms: number;
   readonly fs_root: string | null;

@@ -19,7 +19,7 @@ CREATE INDEX IF NOT EXISTS entries_trace ON entries (trace_id) WHERE trace_id IS
 CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS leases (
   session_id TEXT PRIMARY KEY, lease_jti TEXT NOT NULL, tenant TEXT NOT NULL, principal TEXT NOT NULL,
-  jkt TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER NOT NULL, fs_root TEXT,
+  jkt TEXT NOT NULL, scopes TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER NOT NULL, fs_root TEXT,
   principal_max_calls INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS leases_expiry ON leases (expires_ms);
 CREATE TABLE IF NOT EXISTS proofs (

@@ -1,0 +1,117 @@
+# The input's contract: every member of src/policy/contract.ts is there and of its type, and no other is.
+# `malformed` names the members that are not as they should be.
+package latchgate.contract
+
+malformed contains "input" if not object_given
+
+object_given if is_object(input)
+
+malformed contains concat(".", path) if {
+	some part, names in known
+	some name, _ in part_of_input[part]
+	not name in names
+	path := [step | some step in [part, name]; step != ""]
+}
+
+malformed contains concat(".", path) if {
+	some path in text_members
+	not text(object.get(input, path, null))
+}
+
+malformed contains concat(".", path) if {
+	some path in list_members
+	not text_list(object.get(input, path, null))
+}
+
+# The wildcard is an entry of the ACL, nobody's name.
+malformed contains "principal" if input.principal == "*"
+
+malformed contains concat(".", path) if {
+	some [path, words] in word_members
+	not object.get(input, path, null) in words
+}
+
+malformed contains "plan.port" if {
+	input.plan.kind == "http"
+	not port(object.get(input, ["plan", "port"], null))
+}
+
+# Flat facts: policy never reads a structure that an agent sent.
+malformed contains "params" if not is_object(object.get(input, "params", null))
+
+malformed contains concat(".", ["params", name]) if {
+	some name, value in input.params
+	not type_name(value) in {"string", "number", "boolean", "null"}
+}
+
+malformed contains "budget.calls_remaining" if not limit(object.get(input, ["budget", "calls_remaining"], ""))
+
+malformed contains "approval" if not type_name(object.get(input, "approval", "")) in {"null", "object"}
+
+known := {
+	"": {
+		"principal", "tenant", "session_id", "scopes", "required_scopes", "action", "plan",
+		"secrets", "params", "budget", "unresolved", "approval", "time",
+	},
+	"action": {"id", "version", "digest", "risk", "effects", "trust", "envelope"},
+	"budget": {"calls_remaining"},
+	"unresolved": {"hosts", "paths"},
+	"approval": {"id", "approvers"},
+	"plan": (({"kind"} | {name | some ["plan", name] in text_members}) | {"port" | input.plan.kind == "http"}),
+}
+
+part_of_input[""] := input
+
+part_of_input[part] := input[part] if some part in object.keys(known)
+
+text_members := array.concat(
+	[
+		["principal"], ["tenant"], ["session_id"], ["time"],
+		["action", "id"], ["action", "version"], ["action", "digest"],
+	],
+	array.concat(
+		[["plan", name] | some name in plan_texts[input.plan.kind]],
+		[["approval", "id"] | is_object(input.approval)],
+	),
+)
+
+plan_texts := {"http": ["method", "scheme", "host", "path"], "fs": ["operation", "path"]}
+
+word_members := [
+	[["action", "risk"], {"low", "medium", "high", "critical"}],
+	[["action", "trust"], {"digest_ok", "digest_mismatch", "not_registered"}],
+	[["action", "envelope"], {true, false}],
+	[["plan", "kind"], {"http", "fs"}],
+]
+
+list_members := array.concat(
+	[
+		["scopes"], ["required_scopes"], ["secrets"], ["action", "effects"],
+		["unresolved", "hosts"], ["unresolved", "paths"],
+	],
+	[["approval", "approvers"] | is_object(input.approval)],
+)
+
+text(value) if {
+	is_string(value)
+	value != ""
+}
+
+text_list(value) if {
+	is_array(value)
+	every item in value { text(item) }
+}
+
+port(value) if {
+	is_number(value)
+	value == floor(value)
+	value >= 1
+	value <= 65535
+}
+
+limit(value) if is_null(value)
+
+limit(value) if {
+	is_number(value)
+	value == floor(value)
+}

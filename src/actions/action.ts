@@ -1,0 +1,160 @@
+import type { ObservedEffect } from "../core/effect.ts";
+import { LatchGateError } from "../core/errors.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import type { CallLimits, Plan } from "../core/plan.ts";
+import { type Checked, checkParameters } from "./check.ts";
+import { judge, type Verification } from "./expect.ts";
+import { type CompiledSchema, compileSchema } from "./json-schema.ts";
+import type { ManifestSource } from "./manifest.ts";
+import type { Manifest, RiskLevel } from "./manifest-schema.ts";
+import { shapeOutput } from "./output.ts";
+import { parametersOf } from "./parameters.ts";
+import { compilePathRules, planFs } from "./plan-fs.ts";
+import { planHttp } from "./plan-http.ts";
+import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
+import { egressEntries } from "./target-rules.ts";
+import { renderTask } from "./task.ts";
+import { parseUrlTemplate } from "./url-template.ts";
+import { actionDetail, summaryRow } from "./wire.ts";
+
+/** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
+export type ProviderRef =
+  | { readonly kind: "builtin"; readonly name: "http_api" | "fs"; readonly ref: string }
+  | { readonly kind: "component"; readonly digest: string; readonly ref: string };
+
+/** Values of the manifest's `policy_params`; null for a parameter that the call does not have. */
+export type PolicyParams = { readonly [name: string]: string | number | boolean | null };
+
+export type PlanResult = (Planned & { readonly policyParams: PolicyParams }) | PlanRefusal;
+
+/** One registered action: immutable, and free of side effects. */
+export interface Action {
+  readonly id: string;
+  readonly version: string;
+  readonly summary: string;
+  readonly kind: "http" | "fs";
+  readonly risk: { readonly level: RiskLevel; readonly because: string | null };
+  readonly tags: readonly string[];
+  readonly effects: readonly string[];
+  readonly provider: ProviderRef;
+  /** `sha256:` of the canonical, fully defaulted manifest. */
+  readonly digest: string;
+  readonly limits: CallLimits;
+  readonly requiredScopes: readonly string[];
+  readonly cost: { readonly cents: number };
+  /** JSON Schema 2020-12, closed, as clients get it. */
+  readonly paramsSchema: JsonObject;
+  readonly responseSchema: JsonObject | null;
+  /** Host patterns that the manifest lists. */
+  readonly egressHosts: readonly string[];
+  readonly maxima: { readonly requestBytes: number; readonly responseBytes: number };
+  /** Why this manifest may replace a stricter one; null when it does not. */
+  readonly overrideReason: string | null;
+  /** Where the manifest came from. */
+  readonly source: { readonly file: string; readonly origin: string };
+  /** Step "validate": parameters with defaults, or what is wrong with them. */
+  check(body: JsonObject): Checked;
+  /** Step "plan": the exact effect of checked parameters. */
+  plan(params: JsonObject, context: PlanContext): PlanResult;
+  /** The task text for the component; the same plan gives the same text. */
+  task(plan: Plan): string;
+  /** What the agent sees of a component's output. */
+  shape(raw: Json): Json;
+  /** Judges the component's output as it came (not as shaped) and the host's record of it. */
+  expect(raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject): Verification;
+  detail(): JsonObject;
+  summaryRow(): JsonObject;
+}
+
+/** Makes an action of a manifest that `parseManifest` has accepted. */
+export function createAction(manifest: Manifest, digest: string, source: ManifestSource): Action {
+  const paramsSchema = manifest.params as JsonObject; // the yaml reader lets only JSON values through
+  const responseSchema = (manifest.response.schema as JsonObject | undefined) ?? null; // as above
+  const parameters = parametersOf(paramsSchema);
+  const schema = compiled(paramsSchema, true);
+  const response = responseSchema === null ? null : compiled(responseSchema, false);
+  const limits = callLimits(manifest);
+  const kind = manifest.http === undefined ? "fs" : "http";
+  const planner = createPlanner(manifest);
+  return Object.freeze({
+    id: manifest.id,
+    version: manifest.version,
+    summary: manifest.summary,
+    kind,
+    risk: { level: manifest.risk.level, because: manifest.risk.because ?? null },
+    tags: manifest.tags,
+    effects: manifest.effects,
+    provider: providerRef(manifest.provider),
+    digest,
+    limits,
+    requiredScopes: manifest.required_scopes,
+    cost: manifest.cost,
+    paramsSchema,
+    responseSchema,
+    egressHosts: egressEntries(manifest.egress).map((entry) => entry.host),
+    maxima: { requestBytes: limits.requestBytes, responseBytes: limits.responseBytes },
+    overrideReason: manifest.override?.reason ?? null,
+    source: { file: source.file, origin: source.origin },
+    check: (body: JsonObject) => checkParameters(manifest, parameters, schema, body),
+    plan: (params: JsonObject, context: PlanContext): PlanResult => {
+      const planned = planner(params, context);
+      return planned.ok ? { ...planned, policyParams: policyParams(manifest, params) } : planned;
+    },
+    task: (plan: Plan) => renderTask(plan, limits.timeoutMs),
+    shape: (raw: Json) => shapeOutput(kind, manifest.response.headers, raw),
+    expect: (raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject) =>
+      judge({ verify: manifest.verify, response }, raw, effects, plan, params),
+    detail: () => actionDetail(manifest, digest),
+    summaryRow: () => summaryRow(manifest),
+  });
+}
+
+type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
+
+function createPlanner(manifest: Manifest): Planner {
+  const { http, fs } = manifest;
+  if (http !== undefined) {
+    const template = parseUrlTemplate(http.url);
+    if (!template.ok) throw unchecked(template.message);
+    return (params, context) => planHttp(manifest, http, template.template, params, context);
+  }
+  if (fs === undefined) throw unchecked("no section");
+  const rules = compilePathRules(fs);
+  return (params, context) => planFs(fs, rules, params, context);
+}
+
+function compiled(schema: JsonObject, applyDefaults: boolean): CompiledSchema {
+  const result = compileSchema(schema, { applyDefaults });
+  if (!result.ok) throw unchecked(result.message);
+  return result.schema;
+}
+
+function unchecked(detail: string): LatchGateError {
+  return new LatchGateError("manifest_invalid", `the manifest was not checked: ${detail}`);
+}
+
+function providerRef(ref: string): ProviderRef {
+  if (ref === "builtin:http_api") return { kind: "builtin", name: "http_api", ref };
+  if (ref === "builtin:fs") return { kind: "builtin", name: "fs", ref };
+  return { kind: "component", digest: ref, ref };
+}
+
+function callLimits({ limits }: Manifest): CallLimits {
+  return {
+    timeoutMs: limits.timeout_s * 1000,
+    fuel: limits.fuel,
+    memoryMb: limits.memory_mb,
+    ioCalls: limits.io_calls,
+    requestBytes: limits.request_kb * 1024,
+    responseBytes: limits.response_kb * 1024,
+  };
+}
+
+function policyParams(manifest: Manifest, params: JsonObject): PolicyParams {
+  const values: Record<string, string | number | boolean | null> = {};
+  for (const name of manifest.policy_params) {
+    const value = Object.hasOwn(params, name) ? params[name] : null;
+    values[name] = typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;
+  }
+  return values;
+}

@@ -1,0 +1,31 @@
+import fsDelete from "../../providers/actions/fs_delete.yaml" with { type: "text" };
+import fsRead from "../../providers/actions/fs_read.yaml" with { type: "text" };
+import fsWrite from "../../providers/actions/fs_write.yaml" with { type: "text" };
+import httpDelete from "../../providers/actions/http_delete.yaml" with { type: "text" };
+import httpFetch from "../../providers/actions/http_fetch.yaml" with { type: "text" };
+import httpPost from "../../providers/actions/http_post.yaml" with { type: "text" };
+import httpPut from "../../providers/actions/http_put.yaml" with { type: "text" };
+import webRead from "../../providers/actions/web_read.yaml" with { type: "text" };
+import type { ManifestSource } from "./manifest.ts";
+
+// Imported as text; the ambient type of a yaml module is that of its parsed value.
+const TEXTS: Readonly<Record<string, string>> = {
+  fs_delete: fsDelete,
+  fs_read: fsRead,
+  fs_write: fsWrite,
+  http_delete: httpDelete,
+  http_fetch: httpFetch,
+  http_post: httpPost,
+  http_put: httpPut,
+  web_read: webRead,
+};
+
+/** The catalogue that is part of the binary, in the order of its ids. */
+export function builtinManifests(): readonly ManifestSource[] {
+  return Object.entries(TEXTS).map(([id, text]) => ({
+    file: `builtin/${id}.yaml`,
+    origin: "builtin",
+    text,
+    schemasChecked: true,
+  }));
+}

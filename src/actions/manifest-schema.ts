@@ -1,0 +1,190 @@
+import { z } from "zod";
+import { didYouMean } from "../core/suggest.ts";
+import { requestHeaderFault, responseHeaderFault } from "./header-rules.ts";
+import { hostPatternFault } from "./host-pattern.ts";
+import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
+
+export const API_VERSION = "latchgate/v1";
+export const RISK_LEVELS = ["low", "medium", "high", "critical"] as const;
+/** HEAD and OPTIONS among them, as a manifest may probe. */
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
+
+/** A mapping that refuses unknown keys: one line of the message for each, with the nearest known one. */
+function closed<Shape extends z.core.$ZodShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== "unrecognized_keys" || !Array.isArray(issue["keys"])) return undefined;
+      return issue["keys"].map((key) => unknownKey(String(key), Object.keys(shape))).join("\n");
+    },
+  });
+}
+
+export function unknownKey(key: string, known: readonly string[]): string {
+  const near = didYouMean(key, known);
+  return `unknown key ${key.slice(0, 64)}${near === undefined ? "" : `; did you mean ${near}?`}`;
+}
+
+/** A string that a rule accepts; the rule answers null or what is wrong. */
+function ruled(rule: (text: string) => string | null) {
+  return z.string().superRefine((text, context) => {
+    const fault = rule(text);
+    if (fault !== null) context.addIssue({ code: "custom", message: fault });
+  });
+}
+
+function matching(pattern: RegExp, message: string) {
+  return z.string().regex(pattern, { error: message });
+}
+
+const exactlyOne = (names: readonly string[]) => ({
+  check: (value: object) => names.filter((name) => Object.hasOwn(value, name)).length === 1,
+  message: { error: `must have exactly one of ${names.join(", ")}` },
+});
+
+const parameter = closed({
+  $param: matching(PARAMETER_NAME, "must be the name of a parameter"),
+}).describe("The value of a parameter.");
+
+const whole = (least: number, most: number) => z.int().min(least).max(most);
+
+/** JSON that the YAML reader has already found to be sound. */
+const json = z.unknown();
+
+/** A JSON Schema; checked by compiling it, see json-schema.ts. */
+export const jsonSchema = z.record(z.string(), z.unknown());
+
+const method = z.enum(METHODS);
+
+const port = whole(1, 65_535);
+
+const egressEntry = closed({
+  host: ruled(hostPatternFault).describe("An exact host name, or *.example.com for any name below example.com."),
+  methods: z.array(method).min(1).optional().describe("Methods that may be used there; all when absent."),
+  ports: z.array(port).min(1).default([443]),
+});
+
+const egress = closed({
+  hosts: z
+    .array(z.union([ruled(hostPatternFault), egressEntry], { error: "must be a host pattern or {host, methods, ports}" }))
+    .max(64)
+    .default([]),
+  learn: z
+    .boolean()
+    .default(false)
+    .describe("Hosts outside the list may be asked for; each is held until a human approves."),
+});
+
+const scalarOrParameter = z.union([z.string(), z.number(), z.boolean(), parameter], {
+  error: "must be text, a number, a boolean or {$param: name}",
+});
+
+const BODY_KINDS = ["json", "form", "text", "bytes"];
+const oneBody = exactlyOne(BODY_KINDS);
+
+const http = closed({
+  method,
+  url: z.string().min(1).max(2048).describe("An RFC 6570 template, or {+url} for a parameter that is a whole URL."),
+  headers: z
+    .record(ruled(requestHeaderFault), z.union([z.string(), parameter], { error: "must be text or {$param: name}" }))
+    .default({}),
+  body: closed({
+    json: json.optional().describe("Any JSON; {$param: name} stands for a parameter, never spliced into text."),
+    form: z.record(z.string().min(1), scalarOrParameter).optional(),
+    text: z.union([z.string(), parameter], { error: "must be text or {$param: name}" }).optional(),
+    bytes: parameter.optional().describe("A parameter with contentEncoding base64."),
+  })
+    .refine(oneBody.check, oneBody.message)
+    .optional(),
+});
+
+const oneContent = { error: "must have text, base64 or both" };
+
+const fs = closed({
+  operation: z.enum(["read", "write", "delete"]),
+  path: parameter,
+  content: closed({ text: parameter.optional(), base64: parameter.optional() })
+    .refine((value) => Object.keys(value).length > 0, oneContent)
+    .optional()
+    .describe("For write; with both, a call gives exactly one."),
+  mode: z
+    .union([z.enum(["create", "overwrite"]), parameter], { error: "must be create, overwrite or {$param: name}" })
+    .optional()
+    .describe("For write; overwrite when absent."),
+  expected_before_hash: parameter.optional().describe("sha256:<hex> that the old content must have."),
+  allow: z.array(z.string().min(1)).min(1).max(256).describe("Globs; what matches none is held for a human."),
+  deny: z.array(z.string().min(1)).max(256).default([]).describe("Globs, regardless of case; they beat allow."),
+  max_file_kb: whole(1, 65_536).default(1024),
+});
+
+const oneExpectation = exactlyOne(["equals", "type"]);
+
+const assertion = closed({
+  pointer: matching(/^(?:\/(?:[^~/]|~[01])*)*$/, "must be a json pointer such as /title (RFC 6901)"),
+  equals: json.optional(),
+  type: z.enum(["string", "number", "integer", "boolean", "object", "array", "null"]).optional(),
+}).refine(oneExpectation.check, oneExpectation.message);
+
+const verify = z.discriminatedUnion(
+  "kind",
+  [
+    closed({
+      kind: z.literal("http"),
+      status: z.array(whole(200, 599)).min(1).max(32).optional().describe("Any 2xx when absent."),
+      assert: z.array(assertion).max(32).default([]),
+    }),
+    closed({ kind: z.literal("fs_hash") }),
+    closed({ kind: z.literal("none") }),
+  ],
+  { error: "kind must be http, fs_hash or none" },
+);
+
+/** The shape of a manifest, format `latchgate/v1`. Rules that look at several members are in cross-checks.ts. */
+export const manifestSchema = closed({
+  apiVersion: z.literal(API_VERSION, { error: `must be ${API_VERSION}` }),
+  id: matching(ACTION_ID, "must be 1 to 128 of A-Z a-z 0-9 _ -, starting with a letter or digit"),
+  version: matching(VERSION, "must be a version such as 1.0.0"),
+  summary: matching(/^[^\p{Cc}]{1,200}$/u, "must be one line of 1 to 200 characters"),
+  risk: closed({
+    level: z.enum(RISK_LEVELS),
+    because: matching(/^[^\p{Cc}]{1,500}$/u, "must be one line of 1 to 500 characters").optional(),
+  }),
+  tags: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).max(32).default([]),
+  effects: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).min(1).max(16),
+  provider: matching(
+    /^(?:builtin:http_api|builtin:fs|sha256:[0-9a-f]{64})$/,
+    "must be builtin:http_api, builtin:fs or sha256: and 64 hex digits of a component",
+  ),
+  params: jsonSchema.default({ type: "object" }).describe("JSON Schema 2020-12 of the parameters."),
+  http: http.optional(),
+  fs: fs.optional(),
+  egress: egress.prefault({}),
+  verify: verify.default({ kind: "none" }),
+  response: closed({
+    headers: z.array(ruled(responseHeaderFault)).max(32).default([]),
+    schema: jsonSchema.optional().describe("JSON Schema 2020-12 that the remote body must meet."),
+  }).prefault({}),
+  limits: closed({
+    timeout_s: whole(1, 600).default(30).describe("From grant to receipt."),
+    fuel: whole(1_000, 10_000_000_000).default(5_000_000),
+    memory_mb: whole(1, 1024).default(64),
+    io_calls: whole(1, 100).default(2),
+    request_kb: whole(1, 1024).default(64).describe("Most that the parameters, and the planned body, may take."),
+    response_kb: whole(1, 65_536).default(1024),
+  }).prefault({}),
+  policy_params: z.array(matching(PARAMETER_NAME, "must be the name of a parameter")).max(16).default([]),
+  required_scopes: z.array(matching(SCOPE, "must be a scope such as tools:call")).min(1).max(16).default(["tools:call"]),
+  cost: closed({ cents: whole(0, 1_000_000).default(0) }).prefault({}),
+  override: closed({
+    reason: matching(/^[^\p{Cc}]{8,500}$/u, "must be one line of 8 to 500 characters"),
+  })
+    .optional()
+    .describe("Why this file may replace one with a higher risk, a narrower egress or a stronger verification."),
+});
+
+/** A manifest with its defaults applied. */
+export type Manifest = z.output<typeof manifestSchema>;
+export type HttpSection = NonNullable<Manifest["http"]>;
+export type FsSection = NonNullable<Manifest["fs"]>;
+export type Verify = Manifest["verify"];
+export type RiskLevel = (typeof RISK_LEVELS)[number];
+export type ParameterRef = z.output<typeof parameter>;

@@ -1,0 +1,74 @@
+import { canonicalJson } from "../core/canonical-json.ts";
+import type { Json } from "../core/json.ts";
+import { patternCovers } from "./host-pattern.ts";
+import type { Manifest, Verify } from "./manifest-schema.ts";
+import { riskRank } from "./risk.ts";
+import { type EgressEntry, egressEntries } from "./target-rules.ts";
+
+/**
+ * In what a manifest is weaker than the one it would replace: lower risk, wider reach, weaker verification.
+ * Empty when it is at least as strict in all of them.
+ */
+export function weakenings(before: Manifest, after: Manifest): string[] {
+  const found: string[] = [];
+  if (riskRank(after.risk.level) < riskRank(before.risk.level))
+    found.push(`lowers the risk from ${before.risk.level} to ${after.risk.level}`);
+  const effects = after.effects.filter((effect) => !before.effects.includes(effect));
+  if (effects.length > 0) found.push(`adds the effect ${effects.join(", ")}`);
+  const scopes = before.required_scopes.filter((scope) => !after.required_scopes.includes(scope));
+  if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
+  if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
+  found.push(...widerEgress(before, after), ...widerPaths(before, after));
+  found.push(...weakerVerification(before.verify, after.verify));
+  if (before.response.schema !== undefined && after.response.schema === undefined)
+    found.push("weakens verification: drops the response schema");
+  return found;
+}
+
+function widerEgress(before: Manifest, after: Manifest): string[] {
+  const found: string[] = [];
+  if (after.egress.learn && !before.egress.learn) found.push("widens egress: hosts may be learned");
+  const old = egressEntries(before.egress);
+  for (const entry of egressEntries(after.egress))
+    if (!old.some((one) => entryCovers(one, entry))) found.push(`widens egress: ${entry.host}`);
+  return found;
+}
+
+function entryCovers(wide: EgressEntry, narrow: EgressEntry): boolean {
+  const methods = wide.methods;
+  return (
+    patternCovers(wide.host, narrow.host) &&
+    narrow.ports.every((port) => wide.ports.includes(port)) &&
+    (methods === null || (narrow.methods?.every((method) => methods.includes(method)) ?? false))
+  );
+}
+
+function widerPaths(before: Manifest, after: Manifest): string[] {
+  if (after.fs === undefined) return [];
+  const found: string[] = [];
+  for (const pattern of after.fs.allow)
+    if (!before.fs?.allow.includes(pattern)) found.push(`widens paths: allows ${pattern}`);
+  for (const pattern of before.fs?.deny ?? [])
+    if (!after.fs.deny.includes(pattern)) found.push(`widens paths: no longer denies ${pattern}`);
+  return found;
+}
+
+function weakerVerification(before: Verify, after: Verify): string[] {
+  if (before.kind === "none") return [];
+  if (after.kind !== before.kind) return [`weakens verification: ${before.kind} becomes ${after.kind}`];
+  if (before.kind !== "http" || after.kind !== "http") return [];
+  const found: string[] = [];
+  const wider =
+    after.status === undefined
+      ? before.status !== undefined
+      : after.status.some((status) => !(before.status?.includes(status) ?? (status >= 200 && status <= 299)));
+  if (wider) found.push("weakens verification: accepts more statuses");
+  const kept = new Set(after.assert.map(text));
+  if (before.assert.some((assertion) => !kept.has(text(assertion))))
+    found.push("weakens verification: drops an assertion");
+  return found;
+}
+
+function text(assertion: object): string {
+  return canonicalJson(assertion as Json); // an assertion is part of a manifest, which came from JSON values
+}

@@ -1,0 +1,43 @@
+import type { Plan } from "../core/plan.ts";
+
+/** What planning needs to know beside the parameters. */
+export interface PlanContext {
+  /** Absolute path of the session's root folder; null when the session has none. */
+  readonly fsRoot: string | null;
+  /**
+   * Private or loopback targets that the operator's configuration names for this action; they count as listed.
+   * The broker checks method, path prefix and address of the entry again.
+   */
+  readonly local?: readonly { readonly host: string; readonly port: number }[];
+}
+
+export type PlanRefusalCode =
+  | "url_invalid"
+  | "scheme_not_allowed"
+  | "host_not_allowed"
+  | "port_not_allowed"
+  | "header_invalid"
+  | "request_too_large"
+  | "invalid_content"
+  | "fs_root_missing"
+  | "path_invalid"
+  | "path_denied"
+  | "too_large";
+
+/** The message may be shown to the agent: it repeats no value. */
+export interface PlanRefusal {
+  readonly ok: false;
+  readonly code: PlanRefusalCode;
+  readonly message: string;
+}
+
+export interface Planned<P extends Plan = Plan> {
+  readonly ok: true;
+  readonly plan: P;
+  /** Targets outside the manifest's lists: policy holds them, an approval is for exactly these. */
+  readonly unresolved: { readonly hosts: readonly string[]; readonly paths: readonly string[] };
+}
+
+export function refusePlan(code: PlanRefusalCode, message: string): PlanRefusal {
+  return { ok: false, code, message };
+}

@@ -1,0 +1,116 @@
+import type { Clock } from "../core/clock.ts";
+import type { JsonObject } from "../core/json.ts";
+import { uuidSegment } from "./agent.ts";
+import { listOf, type Outcome, objectOf, readOutcome, textOf } from "./answers.ts";
+import { type Answer, type Call, call, DISPATCH_TIMEOUT_MS, type Gate } from "./connection.ts";
+import { ClientError } from "./errors.ts";
+import type { OperatorIdentity } from "./operator-key.ts";
+import { approvalStatement } from "./statement.ts";
+import { orEffectUnknown } from "./uncertain.ts";
+
+export interface OperatorOptions {
+  /** The gate's admin listener. */
+  readonly gate: Gate;
+  readonly operator: OperatorIdentity;
+  readonly clock: Clock;
+}
+
+/** Equality filters of the log, `after` and `before` (exclusive, RFC 3339), `limit` (1 to 1000). */
+export type AuditFilters = Readonly<
+  Partial<
+    Record<
+      | "action_id"
+      | "principal"
+      | "decision"
+      | "event_type"
+      | "trace_id"
+      | "session_id"
+      | "after"
+      | "before"
+      | "limit"
+      | "unresolved",
+      string
+    >
+  >
+>;
+
+/** Speaks to a gate's admin socket as an operator. All methods throw as `call` does. */
+export class OperatorClient {
+  private readonly options: OperatorOptions;
+
+  constructor(options: OperatorOptions) {
+    this.options = options;
+  }
+
+  /** Any call of the admin API, signed by the operator's key. */
+  request(request: Omit<Call, "credential">): Promise<Answer> {
+    const { gate, operator, clock } = this.options;
+    return call(gate, { ...request, credential: { token: operator.token, key: operator.key } }, clock);
+  }
+
+  async status(): Promise<JsonObject> {
+    return objectOf((await this.request({ method: "GET", path: "/v1/admin/status" })).body);
+  }
+
+  async audit(filters: AuditFilters): Promise<readonly JsonObject[]> {
+    return listOf(
+      (await this.request({ method: "GET", path: "/v1/audit/events", query: filters })).body,
+      "events",
+    );
+  }
+
+  async approvals(filters: {
+    status?: string | undefined;
+    limit?: string | undefined;
+  }): Promise<readonly JsonObject[]> {
+    return listOf(
+      (await this.request({ method: "GET", path: "/v1/approvals", query: filters })).body,
+      "approvals",
+    );
+  }
+
+  async approval(id: string): Promise<JsonObject> {
+    return objectOf((await this.request({ method: "GET", path: `/v1/approvals/${uuidSegment(id)}` })).body);
+  }
+
+  /**
+   * Approves what the given detail describes: its plan hash and request hash go into the signed statement, so that
+   * the gate can run nothing else under it. Returns when the approved call has run.
+   * @param detail as {@link approval} gave it, and as the operator saw it
+   */
+  async approve(id: string, detail: JsonObject): Promise<Outcome> {
+    if (textOf(detail, "approval_id") !== id)
+      throw new ClientError("malformed_answer", "the gate described another approval than the one asked for");
+    const statement = approvalStatement(
+      this.options.operator.key,
+      {
+        approvalId: id,
+        planHash: textOf(detail, "plan_hash"),
+        requestHash: textOf(detail, "request_hash"),
+        decision: "approve",
+      },
+      this.options.clock.now(),
+    );
+    const request: Call = {
+      method: "POST",
+      path: `/v1/approvals/${uuidSegment(id)}/approve`,
+      body: { statement },
+      timeoutMs: DISPATCH_TIMEOUT_MS,
+    };
+    return orEffectUnknown(
+      async () => readOutcome(await this.request(request)),
+      `the approved call ${id} may have run`,
+      `look at it with: latchgate approvals show ${id}`,
+    );
+  }
+
+  async deny(id: string, reason: string | null): Promise<JsonObject> {
+    const request: Call = { method: "POST", path: `/v1/approvals/${uuidSegment(id)}/deny`, body: { reason } };
+    return objectOf((await this.request(request)).body);
+  }
+
+  /** Raises the revocation epoch: leases, holds and grants that were given until now are worth nothing. */
+  async revokeAll(): Promise<JsonObject> {
+    return objectOf((await this.request({ method: "POST", path: "/v1/admin/revoke-all" })).body);
+  }
+}

@@ -1,0 +1,29 @@
+import type { CommandTable } from "./command.ts";
+
+/**
+ * Every command that a user sees, in the order of the overview. To add one: a file with a default export made by
+ * `defineCommand`, and a line here.
+ */
+export const COMMANDS: CommandTable = {
+  serve: { summary: "run the gate in the foreground", load: () => import("./serve.ts") },
+  execute: { summary: "run one action through the gate", load: () => import("./execute.ts") },
+  actions: {
+    summary: "list the actions that the gate offers, or describe one",
+    load: () => import("./actions.ts"),
+  },
+  approvals: {
+    summary: "calls that wait for a person: list, show, approve, deny",
+    load: () => import("./approvals.ts"),
+  },
+  audit: { summary: "show the log", load: () => import("./audit.ts") },
+  verify: { summary: "check a ledger offline", load: () => import("./verify.ts") },
+  "rotate-keys": { summary: "replace the gate's evidence key", load: () => import("./rotate-keys.ts") },
+  revoke: { summary: "kill switch", load: () => import("./revoke.ts") },
+  status: { summary: "how the gate is", load: () => import("./status.ts") },
+  healthcheck: {
+    summary: "whether the gate is ready, for supervisors",
+    load: () => import("./healthcheck.ts"),
+  },
+  completions: { summary: "completions for bash, zsh or fish", load: () => import("./completions.ts") },
+  version: { summary: "print the version", load: () => import("./version.ts") },
+};

@@ -1,0 +1,56 @@
+import { verifyLedgerFile } from "../ledger/verify/file.ts";
+import { EXIT_CODES } from "../ledger/verify/report.ts";
+import { readTrust } from "../ledger/verify/trust.ts";
+import { defineCommand } from "./command.ts";
+import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
+
+export default defineCommand({
+  meta: {
+    name: "verify",
+    description: "Check a ledger offline: order, signatures, keys, and what follows from them",
+  },
+  args: {
+    file: {
+      type: "positional",
+      description: "A ledger file: live, a copy, or on read-only media",
+      valueHint: "FILE",
+    },
+    trust: {
+      type: "string",
+      description: "Fingerprint that was noted when the log began, or a file with a JWK set",
+      valueHint: "FINGERPRINT|JWKS",
+    },
+    strict: {
+      type: "boolean",
+      description: `Calls without a receipt count as damage (exit ${EXIT_CODES.unresolved})`,
+    },
+  },
+  async run({ args }) {
+    const trust = readTrust(args.trust);
+    const bar = isTerminal(2) && !args.json;
+    const report = verifyLedgerFile(args.file, {
+      trust,
+      strict: args.strict,
+      ...(bar
+        ? {
+            progress: (done, total) =>
+              writeErr(`\r${Math.floor((100 * done) / total)} % of ${total} entries`),
+          }
+        : {}),
+    });
+    if (bar) writeErr("\r\u001b[K");
+    if (args.json)
+      await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
+    else {
+      const lines = [safe(report.summary)];
+      lines.push(`log ${report.log ?? "unknown"}, ${report.entries} entries, head ${report.head ?? "none"}`);
+      lines.push(
+        `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
+      );
+      lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
+      if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
+      await printLine(lines.join("\n"));
+    }
+    return report.exit_code;
+  },
+});

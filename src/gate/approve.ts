@@ -1,0 +1,142 @@
+import type { HoldRow } from "../approvals/state.ts";
+import type { Operator } from "../identity/index.ts";
+import { LedgerError } from "../ledger/errors.ts";
+import { findLease, type UsedProof } from "./acts/state.ts";
+import { authorize } from "./authorize.ts";
+import type { Cause, PlannedCall } from "./call.ts";
+import type { Gate } from "./gate.ts";
+import { perform } from "./perform.ts";
+import { readStoredCall, type StoredCall } from "./plan.ts";
+import { isRefusal, type Refusal, refuse } from "./refusal.ts";
+import type { Outcome } from "./respond.ts";
+import { checkStatement } from "./statement.ts";
+
+/** An operator's decision on a held call, authenticated. */
+export interface OperatorDecision {
+  readonly approvalId: string;
+  readonly decision: "approve" | "deny";
+  readonly operator: Operator;
+  readonly proof: UsedProof;
+  /** Compact JWS over what the operator saw; null when the client sends none. */
+  readonly statement: string | null;
+  readonly reason: string | null;
+}
+
+export type DecisionOutcome =
+  | { readonly kind: "executed"; readonly hold: HoldRow; readonly outcome: Outcome }
+  | { readonly kind: "counted" | "denied" | "already"; readonly hold: HoldRow; readonly votes: number };
+
+/** The stored call of a hold, as the signed entry committed to it: neither row nor payload can have been changed. */
+export function openHeldCall(gate: Gate, hold: HoldRow): { stored: StoredCall; payload: PlannedCall["payload"] } {
+  const entry = gate.reader.trusted(hold.seq, "call.held");
+  if (entry.approval_id !== hold.approval_id || entry.call.commitment !== hold.call)
+    throw new LedgerError("ledger_damaged", `hold ${hold.approval_id} differs from its entry`);
+  const payload = gate.reader.payload(entry.call.commitment);
+  return { stored: readStoredCall(payload), payload };
+}
+
+/** Takes one operator's decision; with the quorum met, the stored call runs through the same steps as any other. */
+export async function decide(gate: Gate, made: OperatorDecision, found: HoldRow): Promise<DecisionOutcome | Refusal> {
+  if (made.operator.tenant !== null && made.operator.tenant !== found.tenant) return notFound();
+  if (made.statement !== null) {
+    const fault = checkStatement(gate, made, found);
+    if (fault !== null) return fault;
+  }
+  const result = await gate.ledger.act("decideApproval", {
+    approvalId: made.approvalId,
+    decision: made.decision,
+    operator: { id: made.operator.id, jkt: made.operator.thumbprint },
+    ownPrincipals: made.operator.principals,
+    proof: made.proof,
+    statement: made.statement,
+    reason: made.reason,
+  });
+  switch (result.kind) {
+    case "not_found":
+      return notFound();
+    case "expired":
+      return refuse("action_not_found", 404, "nobody decided in time; the approval is over");
+    case "revoked":
+      return refuse("revoked", 409, "the held call was revoked");
+    case "replayed":
+      return refuse("replay_detected", 401, "the proof has been used before");
+    case "self_approval":
+      return refuse("self_approval", 403, "the one who asks can't approve", {
+        members: { deny_reason: "the one who asks can't approve" },
+      });
+    case "already":
+      return { kind: "already", hold: result.hold, votes: 0 };
+    case "counted":
+      return { kind: "counted", hold: result.hold, votes: result.approvers.length };
+    case "complete":
+      if (made.decision === "deny") return { kind: "denied", hold: result.hold, votes: 0 };
+      return runApproved(gate, result.hold, result.approvers);
+  }
+}
+
+function notFound(): Refusal {
+  return refuse("action_not_found", 404, "no such approval");
+}
+
+async function runApproved(
+  gate: Gate,
+  hold: HoldRow,
+  approvers: readonly string[],
+): Promise<DecisionOutcome | Refusal> {
+  const outcome = await reenter(gate, hold, approvers);
+  if (!isRefusal(outcome)) return { kind: "executed", hold, outcome };
+  // Approved, but it may not run now: the hold ends, with its evidence, and is never tried again.
+  await gate.ledger.act("failApproval", {
+    approvalId: hold.approval_id,
+    code: outcome.code,
+    reason: outcome.message.slice(0, 500),
+  });
+  return outcome;
+}
+
+/** Re-enters at step 6 with the stored plan. */
+async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]): Promise<Outcome | Refusal> {
+  if (gate.state.draining) return refuse("draining", 503, "the gate is stopping");
+  const action = gate.registry.get(hold.action_id);
+  if (action === undefined || action.digest !== hold.action_digest)
+    return refuse("action_digest_mismatch", 403, "the action has changed since the call was held");
+  const { stored, payload } = openHeldCall(gate, hold);
+  const component = gate.components.get(action.provider.ref);
+  if (component === undefined || component !== stored.componentDigest || stored.actionDigest !== action.digest)
+    return refuse("action_digest_mismatch", 403, "the action's component has changed since the call was held");
+  const held = gate.reader.trusted(hold.seq, "call.held");
+  const lease = findLease(gate.reader.db, hold.session_id);
+  if (lease === null) return refuse("invalid_lease", 401, "the session is not known any more");
+  const call: PlannedCall = {
+    traceId: held.trace_id,
+    boundary: held.boundary,
+    caller: {
+      tenant: held.tenant,
+      principal: held.principal,
+      sessionId: held.session_id,
+      jkt: held.jkt,
+      scopes: JSON.parse(lease.scopes) as string[], // written from a checked list when the lease was issued
+      epoch: held.epoch,
+    },
+    action,
+    generation: gate.registry.generation,
+    component,
+    params: stored.params,
+    requestHash: stored.requestHash,
+    plan: stored.plan,
+    planHash: stored.planHash,
+    limits: stored.limits,
+    unresolved: stored.unresolved,
+    policyParams: stored.policyParams,
+    payload,
+    commitment: held.call,
+  };
+  const cause: Cause = { kind: "approval", approvalId: hold.approval_id, approvers };
+  const authorized = authorize(gate, call, cause);
+  if (isRefusal(authorized)) return authorized;
+  if (authorized.decision.outcome !== "allow")
+    return refuse("policy_denied", 403, "policy holds the call in spite of its approval", {
+      reasons: authorized.decision.reasons,
+    });
+  return perform(gate, authorized);
+}

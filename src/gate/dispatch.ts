@@ -1,0 +1,24 @@
+import { messageOf } from "../core/errors.ts";
+import type { Dispatched, Granted } from "./call.ts";
+import type { Gate } from "./gate.ts";
+
+/**
+ * Step 9: the only place where an effect can happen. A fresh instance runs the component; what it asks of the world
+ * goes through one door, made for this grant, which does it only if it equals the plan. Never throws: whatever
+ * happens here must reach the receipt.
+ */
+export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched> {
+  const { call, deadline, signal } = granted;
+  if (signal.aborted) return { ...granted, output: null, effects: [], ioCalls: 0, ended: String(signal.reason) };
+  const { plan, limits, component: digest } = call;
+  const door = gate.host.door({ plan, limits, deadline, signal, action: call.action.id });
+  const ran = await gate.sandbox
+    .run({ digest, task: call.action.task(plan), limits, deadline, door, signal })
+    .catch((error: unknown) => ({ status: "internal_error" as const, detail: messageOf(error), ioCalls: 0 }));
+  await door.close();
+  const effects = door.effects();
+  const ioCalls = ran.status === "overloaded" ? 0 : ran.ioCalls;
+  if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, effects, ioCalls };
+  const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : ran.status;
+  return { ...granted, output: null, ended, effects, ioCalls };
+}

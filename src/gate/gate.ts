@@ -1,0 +1,49 @@
+import type { Registry } from "../actions/index.ts";
+import type { Config } from "../config/schema.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Host } from "../host/index.ts";
+import type { LeaseSigner, LeaseVerifier, OperatorDirectory, PrincipalDirectory, ReplayStore } from "../identity/index.ts";
+import type { LedgerReader } from "../ledger/reader.ts";
+import type { PolicyEngine } from "../policy/contract.ts";
+import type { Sandbox } from "../sandbox/index.ts";
+import type { Ledger } from "./ledger.ts";
+import type { RunningCalls } from "./running.ts";
+import type { Shed } from "./shed.ts";
+
+/** What every request works with. Made once at start; the parts that change are snapshots or look things up. */
+export interface Gate {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly newId: () => string;
+  /** The account that the gate runs under. */
+  readonly uid: number;
+  readonly ledger: Ledger;
+  readonly reader: LedgerReader;
+  readonly registry: Registry;
+  readonly policy: PolicyEngine;
+  readonly sandbox: Sandbox;
+  readonly host: Host;
+  /** Component digest by provider reference. */
+  readonly components: ReadonlyMap<string, string>;
+  readonly leases: LeaseVerifier;
+  readonly replay: ReplayStore;
+  readonly operators: OperatorDirectory;
+  readonly principals: PrincipalDirectory;
+  readonly running: RunningCalls;
+  readonly shed: Shed;
+  /** Folder for file actions, canonical. */
+  readonly fsRoot: string;
+  readonly keysDir: string;
+  /** Local targets by action, see `[[egress.local]]`. */
+  readonly localTargets: ReadonlyMap<string, readonly { readonly host: string; readonly port: number }[]>;
+  readonly state: GateState;
+}
+
+/** The few things that change while the gate runs. */
+export interface GateState {
+  epoch: number;
+  draining: boolean;
+  /** The lease key in force. */
+  leaseSigner: LeaseSigner;
+  readonly startedMs: number;
+}

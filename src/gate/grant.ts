@@ -1,0 +1,98 @@
+import { rfc3339 } from "../core/clock.ts";
+import { commitUnder } from "../ledger/store/payloads.ts";
+import { sha256Hex } from "../core/bytes.ts";
+import type { Authorized, Cause, Granted } from "./call.ts";
+import { conflictRefusal } from "./conflict.ts";
+import type { Gate } from "./gate.ts";
+import { limitsToJson } from "./plan.ts";
+import { type Refusal, refuse } from "./refusal.ts";
+
+/** How long after its time limit a grant may still be closed; nothing is dispatched under it after. */
+const GRACE_MS = 5_000;
+
+/** Step 8: one durable transaction, signed. Resolves only after its sync. */
+export async function grant(gate: Gate, authorized: Authorized): Promise<Granted | Refusal> {
+  const { call, cause, decision } = authorized;
+  const { caller, action, limits } = call;
+  const grantId = gate.newId();
+  const signal = gate.running.enter(grantId);
+  const startedMs = gate.clock.now();
+  const startedMonotonic = gate.clock.monotonic();
+  const result = await gate.ledger
+    .act(
+      "grantCall",
+      {
+        body: {
+          trace_id: call.traceId,
+          tenant: caller.tenant,
+          principal: caller.principal,
+          session_id: caller.sessionId,
+          jkt: caller.jkt,
+          action_id: action.id,
+          action_version: action.version,
+          action_digest: action.digest,
+          grant_id: grantId,
+          component_digest: call.component,
+          risk: action.risk.level,
+          cause: causeRecord(cause),
+          approvers: cause.kind === "approval" ? cause.approvers : [],
+          call: call.commitment,
+          policy_version: decision.policy_version,
+          generation: call.generation,
+          granted: {
+            hosts: decision.granted.hosts,
+            paths: decision.granted.paths.map((path) => commitUnder(call.payload.salt, path)),
+            secrets: decision.granted.secrets,
+          },
+          limits: limitsToJson(limits),
+          epoch: caller.epoch,
+          not_after: rfc3339(startedMs + limits.timeoutMs + GRACE_MS),
+          boundary: call.boundary,
+          decision: "grant",
+        },
+        proof: cause.kind === "proof" ? cause.proof : null,
+        idempotency: cause.kind === "proof" ? cause.idempotency : null,
+      },
+      cause.kind === "proof" ? [call.payload] : [],
+    )
+    .catch((error: unknown) => {
+      gate.running.leave(grantId);
+      throw error;
+    });
+  if (result.kind !== "granted") {
+    gate.running.leave(grantId);
+    return conflictRefusal(result.kind);
+  }
+  return {
+    ...authorized,
+    grantId,
+    seq: result.seq,
+    startedMs,
+    startedMonotonic,
+    deadline: startedMonotonic + limits.timeoutMs,
+    signal,
+  };
+}
+
+function causeRecord(cause: Cause) {
+  return cause.kind === "proof"
+    ? {
+        kind: "proof" as const,
+        proof: sha256Hex(`${cause.proof.jkt}.${cause.proof.jti}`),
+        approval_id: null,
+        idempotency: cause.idempotency?.key ?? null,
+      }
+    : { kind: "approval" as const, proof: null, approval_id: cause.approvalId, idempotency: null };
+}
+
+/** Policy granted less than the plan needs: then the plan as it is may not run. */
+export function grantsWholePlan({ call, decision }: Authorized): Refusal | null {
+  const { plan } = call;
+  const whole =
+    plan.kind === "fs"
+      ? decision.granted.paths.includes(plan.path)
+      : decision.granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, ""));
+  return whole ? null : refuse("policy_denied", 403, "policy grants less than the call needs", {
+    members: { deny_reason: "policy grants less than the call needs" },
+  });
+}

@@ -1,0 +1,22 @@
+import { parseJson } from "../core/json.ts";
+import { LedgerError } from "../ledger/errors.ts";
+import type { Gate } from "./gate.ts";
+import { type Outcome, outcomeOf } from "./respond.ts";
+
+/** The outcome of a call from its stored receipt, and its output while that is kept; null without a receipt. */
+export function readOutcome(
+  gate: Gate,
+  by: { readonly grantId: string } | { readonly receiptId: string },
+): Outcome | null {
+  const entry = gate.reader.receipt(by);
+  if (entry === null) return null;
+  const receipt = gate.reader.trusted(entry.seq, "call.receipt");
+  if (receipt.claim === null) return outcomeOf(receipt, null);
+  try {
+    const { bytes } = gate.reader.payload(receipt.claim.commitment);
+    return outcomeOf(receipt, parseJson(bytes, { bytes: bytes.length, depth: 256 }));
+  } catch (error) {
+    if (error instanceof LedgerError && error.code === "payload_missing") return outcomeOf(receipt, null);
+    throw error;
+  }
+}

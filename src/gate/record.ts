@@ -1,0 +1,98 @@
+import { canonicalJson } from "../core/canonical-json.ts";
+import { rfc3339 } from "../core/clock.ts";
+import type { ObservedEffect } from "../core/effect.ts";
+import type { EffectRecord } from "../ledger/entry/types.ts";
+import { commit, commitUnder, makePayload } from "../ledger/store/payloads.ts";
+import type { Verified } from "./call.ts";
+import type { Gate } from "./gate.ts";
+import { sanitise } from "./refusal.ts";
+
+/** Step 11: one durable transaction, the signed receipt with the settled budget. Resolves to its id and seq. */
+export async function record(
+  gate: Gate,
+  ended: Verified,
+): Promise<{ readonly receiptId: string; readonly seq: number }> {
+  const { call, cause } = ended;
+  const { caller, action } = call;
+  const receiptId = gate.newId();
+  const output = ended.answer === null ? null : makePayload("output", Buffer.from(canonicalJson(ended.answer)));
+  const appended = await gate.ledger.act(
+    "recordReceipt",
+    {
+      approvalId: cause.kind === "approval" ? cause.approvalId : null,
+      body: {
+        trace_id: call.traceId,
+        tenant: caller.tenant,
+        principal: caller.principal,
+        session_id: caller.sessionId,
+        action_id: action.id,
+        action_version: action.version,
+        action_digest: action.digest,
+        receipt_id: receiptId,
+        grant_id: ended.grantId,
+        component_digest: call.component,
+        status: ended.status,
+        dispatched: ended.dispatched,
+        confirmed: ended.confirmed,
+        claim: output === null ? null : commit(output),
+        effects: ended.effects.map((effect) => effectRecord(effect, call.payload.salt)),
+        verification: {
+          outcome: ended.verification.outcome,
+          reasons: ended.verification.reasons.slice(0, 32).map((reason) => sanitise(reason, 500)),
+        },
+        error: ended.error,
+        started: rfc3339(ended.startedMs),
+        finished: rfc3339(gate.clock.now()),
+        duration_ms: Math.max(0, Math.round(gate.clock.monotonic() - ended.startedMonotonic)),
+        io_calls: ended.ioCalls,
+        fuel: null,
+        peak_memory_bytes: null,
+        redactions: 0,
+        boundary: call.boundary,
+        decision:
+          ended.status !== "executed"
+            ? "error"
+            : ended.verification.outcome === "verified"
+              ? "allow"
+              : "allow_unverified",
+      },
+    },
+    output === null ? [] : [output],
+  );
+  gate.running.leave(ended.grantId);
+  if (appended === "closed") throw new Error(`the grant ${ended.grantId} already has a receipt`);
+  return { receiptId, seq: appended.seq };
+}
+
+/** An observation as the log keeps it: what could be guessed or tells a path is committed to, not shown. */
+function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRecord {
+  const committed = (hex: string | null) => (hex === null ? null : commitUnder(salt, Buffer.from(hex, "hex")));
+  if (effect.kind === "http")
+    return {
+      kind: "http",
+      method: effect.method,
+      origin: effect.origin,
+      target: commitUnder(salt, effect.target),
+      address: effect.address,
+      request_bytes: effect.requestBytes,
+      request: committed(effect.requestHash),
+      status: effect.status,
+      response_bytes: effect.responseBytes,
+      response: committed(effect.responseHash),
+      reached: effect.reached,
+      error: effect.error,
+    };
+  return {
+    kind: "fs",
+    operation: effect.operation,
+    path: commitUnder(salt, effect.path),
+    device: effect.device,
+    inode: effect.inode,
+    before: committed(effect.beforeHash),
+    after: committed(effect.afterHash),
+    bytes_before: effect.bytesBefore,
+    bytes_after: effect.bytesAfter,
+    reached: effect.reached,
+    error: effect.error,
+  };
+}

@@ -1,0 +1,107 @@
+import { type Clock, systemClock } from "../core/clock.ts";
+import type { HostDoor } from "../core/host-call.ts";
+import { type RandomSource, systemRandom } from "../core/ids.ts";
+import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+import { FsBroker } from "./fs/broker.ts";
+import { type FileIo, pooledFileIo } from "./fs/contents.ts";
+import { type Kernel, linuxKernel } from "./fs/kernel.ts";
+import { isPublicAddress } from "./http/addresses.ts";
+import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
+import type { ConnectionStats } from "./http/connections.ts";
+import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
+import { nameResolver, type Resolve } from "./http/resolver.ts";
+
+export interface HostOptions {
+  /** Absolute, canonical paths of the folders that file plans may name as roots. None by default. */
+  readonly fsRoots?: readonly string[];
+  /** `[[egress.local]]` entries. None by default. */
+  readonly localEgress?: readonly LocalEgress[];
+  /** The gate's own listeners, asked at every dial: some ports are known only after a start. */
+  readonly listeners?: () => readonly ListenerAddress[];
+  /** Name servers as `address[:port]`; the system's by default. */
+  readonly nameServers?: readonly string[];
+  /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
+  readonly authorities?: readonly string[];
+  readonly timeouts?: Partial<HttpTimeouts>;
+  readonly clock?: Clock;
+  readonly random?: RandomSource;
+  /** Replacements for tests alone: no setting and no environment variable leads here. */
+  readonly testing?: {
+    readonly resolve?: Resolve;
+    readonly isPublic?: (address: string) => boolean;
+    readonly dial?: (address: string, port: number) => { readonly address: string; readonly port: number };
+    readonly kernel?: Kernel;
+    readonly io?: FileIo;
+  };
+}
+
+export interface HostStats {
+  readonly doors: number;
+  readonly connections: ConnectionStats;
+}
+
+/** The brokers of one gate. */
+export interface Host {
+  /** Opens the door of one granted call. After `close` it is shut from the start. */
+  door(request: DoorRequest): HostDoor;
+  stats(): HostStats;
+  /** Closes every door and connection; resolves when nothing can happen any more. */
+  close(): Promise<void>;
+}
+
+/** Makes the brokers; opens the file roots and reads the CA files. Throws `HostSetupError`. */
+export function createHost(options: HostOptions = {}): Host {
+  const clock = options.clock ?? systemClock;
+  const testing = options.testing ?? {};
+  const http = new HttpBroker({
+    clock,
+    resolve: testing.resolve ?? nameResolver(options.nameServers ?? null),
+    isPublic: testing.isPublic ?? isPublicAddress,
+    dial: testing.dial ?? ((address, port) => ({ address, port })),
+    authorities: options.authorities ?? null,
+    localTargets: loadLocalEgress(options.localEgress ?? []),
+    listeners: options.listeners ?? (() => []),
+    timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+  });
+  const fs = new FsBroker({
+    kernel: testing.kernel ?? linuxKernel(),
+    io: testing.io ?? pooledFileIo,
+    random: options.random ?? systemRandom,
+    roots: options.fsRoots ?? [],
+  });
+  return new RunningHost({ clock, http, fs });
+}
+
+class RunningHost implements Host {
+  private readonly deps: HostDeps;
+  private readonly doors = new Set<HostDoor>();
+  private closed = false;
+
+  constructor(deps: HostDeps) {
+    this.deps = deps;
+  }
+
+  door(request: DoorRequest): HostDoor {
+    const signal = this.closed ? AbortSignal.abort() : request.signal;
+    const door = createDoor({
+      ...request,
+      signal,
+      deps: this.deps,
+      onClosed: () => this.doors.delete(door),
+    });
+    this.doors.add(door);
+    return door;
+  }
+
+  stats(): HostStats {
+    return { doors: this.doors.size, connections: this.deps.http.stats() };
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await Promise.all([...this.doors].map((door) => door.close()));
+    await this.deps.http.close();
+    this.deps.fs.close();
+  }
+}

@@ -1,0 +1,211 @@
+import { rootCertificates } from "node:tls";
+import { sha256Hex } from "../../core/bytes.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { HttpEffect } from "../../core/effect.ts";
+import type { HttpAnswer } from "../../core/host-call.ts";
+import { type CallLimits, type Header, HTTP_METHODS, type HttpPlan } from "../../core/plan.ts";
+import { hostMatches, parseTargetUrl, type TargetUrl } from "../../core/url.ts";
+import { HostFailure } from "../failure.ts";
+import type { Writable } from "../record.ts";
+import { sameAddress } from "./addresses.ts";
+import { type DialTarget, type TrustSet, trustSet } from "./connect.ts";
+import { type Connection, ConnectionPool, type ConnectionStats } from "./connections.ts";
+import { exchange } from "./exchange.ts";
+import { findLocalTarget, type ListenerAddress, type LocalTarget, reachesListener } from "./local-egress.ts";
+import { Pins } from "./pins.ts";
+import { checkRequestHeaders } from "./request-headers.ts";
+import type { Resolve } from "./resolver.ts";
+
+/** Milliseconds; each also ends with the call's deadline. */
+export interface HttpTimeouts {
+  readonly dnsMs: number;
+  /** Until the TLS handshake is done. */
+  readonly connectMs: number;
+  readonly headerMs: number;
+  readonly idleMs: number;
+}
+
+export const HTTP_TIMEOUTS: HttpTimeouts = { dnsMs: 5000, connectMs: 5000, headerMs: 15_000, idleMs: 10_000 };
+
+export interface HttpBrokerDeps {
+  readonly clock: Clock;
+  readonly resolve: Resolve;
+  readonly isPublic: (address: string) => boolean;
+  /** Where a judged address is really dialled; the identity outside of tests. */
+  readonly dial: (address: string, port: number) => { readonly address: string; readonly port: number };
+  /** PEM authorities for targets without their own. */
+  readonly authorities: readonly string[] | null;
+  readonly localTargets: readonly LocalTarget[];
+  readonly listeners: () => readonly ListenerAddress[];
+  readonly timeouts: HttpTimeouts;
+}
+
+export interface HttpJob {
+  readonly plan: HttpPlan;
+  readonly action: string;
+  readonly limits: CallLimits;
+  /** What the component asked for; 0 for no limit of its own. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly record: Writable<HttpEffect>;
+}
+
+/** Set-Cookie would hand the component a session that nobody granted. */
+const NEVER_SHOWN = new Set(["set-cookie", "set-cookie2"]);
+
+/** Sends planned requests, once each, to where they are allowed to go. */
+export class HttpBroker {
+  private readonly deps: HttpBrokerDeps;
+  private readonly pins: Pins;
+  private readonly pool = new ConnectionPool();
+  private readonly trust: TrustSet;
+  private readonly localTrust: ReadonlyMap<LocalTarget, TrustSet>;
+
+  constructor(deps: HttpBrokerDeps) {
+    this.deps = deps;
+    this.pins = new Pins(deps.resolve, deps.isPublic, deps.clock);
+    this.trust = trustSet(deps.authorities ?? rootCertificates);
+    this.localTrust = new Map(
+      deps.localTargets.flatMap((target) => (target.ca === null ? [] : [[target, trustSet([target.ca])]])),
+    );
+  }
+
+  /**
+   * Performs a plan. The record is kept current throughout. Throws {@link HostFailure}, or the signal's reason.
+   */
+  async perform(job: HttpJob): Promise<HttpAnswer> {
+    const url = this.admit(job);
+    if (job.timeoutMs === 0) return this.send(job, url, job.signal);
+    const late = new HostFailure("deadline", "the component's own time limit has passed");
+    return within(job.timeoutMs, late, job.signal, (signal) => this.send(job, url, signal));
+  }
+
+  stats(): ConnectionStats {
+    return this.pool.stats();
+  }
+
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  /** Every check that needs no network. */
+  private admit(job: HttpJob): TargetUrl {
+    const { plan, limits } = job;
+    // The door has found the plan's text to be the normal form: this reading sees what it saw.
+    const url = parseTargetUrl(plan.url);
+    if (!HTTP_METHODS.includes(plan.method))
+      throw new HostFailure("operation_not_allowed", "method is not one that the broker sends");
+    if (!plan.hosts.some((pattern) => hostMatches(pattern, url.host)))
+      throw new HostFailure("host_not_allowed", "host is outside the action's egress");
+    checkRequestHeaders(plan.headers);
+    if ((plan.body?.length ?? 0) > limits.requestBytes)
+      throw new HostFailure("request_too_large", "request body over the limit");
+    return url;
+  }
+
+  private async send(job: HttpJob, url: TargetUrl, signal: AbortSignal): Promise<HttpAnswer> {
+    const { plan, record, limits } = job;
+    const { timeouts } = this.deps;
+    const target = await this.target(job, url, signal);
+    record.address = target.pinned;
+    const connection = await this.connect(url, target.dial, signal);
+    const answer = await exchange(
+      connection,
+      {
+        method: plan.method,
+        authority: url.origin.slice(url.scheme.length + 3),
+        target: url.path + url.query,
+        headers: plan.headers,
+        body: plan.body,
+      },
+      { headerMs: timeouts.headerMs, idleMs: timeouts.idleMs, responseBytes: limits.responseBytes },
+      {
+        sending: () => {
+          record.reached = "maybe";
+        },
+        status: (status) => {
+          record.status = status;
+        },
+        received: (bytes) => {
+          record.responseBytes = bytes;
+        },
+      },
+      signal,
+    );
+    record.responseHash = sha256Hex(answer.body);
+    record.reached = "confirmed";
+    return { status: answer.status, headers: shown(answer.headers, plan), body: answer.body };
+  }
+
+  private async target(job: HttpJob, url: TargetUrl, signal: AbortSignal): Promise<Target> {
+    const { deps } = this;
+    const local = findLocalTarget(deps.localTargets, job.action, job.plan.method, url);
+    if (local !== null) {
+      if (reachesListener(local, deps.listeners()))
+        throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
+      const trust = url.scheme === "https" ? (this.localTrust.get(local) ?? this.trust) : null;
+      return target(url, local.address, { address: local.address, port: local.port }, trust);
+    }
+    if (url.port !== (url.scheme === "https" ? 443 : 80))
+      throw new HostFailure("port_not_allowed", "only the scheme's own port");
+    const pinned = url.literal === 0 ? await this.pin(url.host, signal) : this.pins.literal(url.host);
+    const own = (listener: ListenerAddress) =>
+      listener.port === url.port && sameAddress(listener.address, pinned);
+    if (deps.listeners().some(own))
+      throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
+    return target(url, pinned, deps.dial(pinned, url.port), url.scheme === "https" ? this.trust : null);
+  }
+
+  private pin(host: string, signal: AbortSignal): Promise<string> {
+    const late = new HostFailure("dns_failed", "name was not resolved in time");
+    return within(this.deps.timeouts.dnsMs, late, signal, (inner) => this.pins.pin(host, inner));
+  }
+
+  private async connect(url: TargetUrl, dial: DialTarget, signal: AbortSignal): Promise<Connection> {
+    try {
+      return await this.pool.acquire(dial, this.deps.timeouts.connectMs, signal);
+    } catch (thrown) {
+      this.pins.forget(url.host);
+      throw thrown;
+    }
+  }
+}
+
+interface Target {
+  /** The address as judged, for the record. */
+  readonly pinned: string;
+  readonly dial: DialTarget;
+}
+
+function target(
+  url: TargetUrl,
+  pinned: string,
+  to: { readonly address: string; readonly port: number },
+  trust: TrustSet | null,
+): Target {
+  return { pinned, dial: { scheme: url.scheme, host: url.host, address: to.address, port: to.port, trust } };
+}
+
+function shown(headers: readonly Header[], plan: HttpPlan): Header[] {
+  return headers.filter(([name]) => plan.responseHeaders.includes(name) && !NEVER_SHOWN.has(name));
+}
+
+/** Runs work under a signal that also aborts, with the given reason, once the time is over. */
+async function within<T>(
+  ms: number,
+  late: HostFailure,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => controller.abort(late), Math.min(ms, 0x7fffffff));
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}

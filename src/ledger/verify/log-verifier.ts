@@ -1,0 +1,207 @@
+import { fromBase64url } from "../../core/bytes.ts";
+import { KeyHistory } from "../../keys/history.ts";
+import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
+import { type EntryPayload, isFault, type Projection, project, readPayload } from "../entry/entry.ts";
+import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
+import { applyRotation } from "../key-rotation.ts";
+import { CompactTree } from "../tree.ts";
+import { DamageLog, type VerifyReport } from "./report.ts";
+import { LogRules } from "./rules.ts";
+
+/** One stored row as a database gives it. Nothing in it is believed. */
+export interface StoredEntry extends Projection {
+  readonly seq: number;
+  readonly jws: string;
+  readonly hash: Uint8Array;
+}
+
+export interface StoredCheckpoint {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly note: string;
+}
+
+export interface Trust {
+  /** Thumbprints of evidence keys that the auditor knows from elsewhere; empty when there are none. */
+  readonly fingerprints: ReadonlySet<string>;
+}
+
+const COLUMNS = ["id", "type", "time_ms", "trace_id", "tenant", "principal", "action_id", "decision"] as const;
+
+/**
+ * Verifies a log entry by entry, in order, in flat memory but for what is open. A library without I/O: rows come in,
+ * a report comes out. An attacker controls every row.
+ */
+export class LogVerifier {
+  private readonly damage = new DamageLog();
+  private readonly rules = new LogRules(this.damage);
+  private readonly tree = new CompactTree();
+  private readonly checkpoints: Map<number, StoredCheckpoint>;
+  private readonly signers: string[] = [];
+  private history: KeyHistory | null = null;
+  private log: string | null = null;
+  private head: string | null = null;
+  private lastTime = 0;
+  private regressions = 0;
+  private checked = 0;
+  private unsupported: string | null = null;
+
+  constructor(checkpoints: readonly StoredCheckpoint[]) {
+    this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
+  }
+
+  /** Takes the next row, in the order of `seq`. */
+  take(row: StoredEntry): void {
+    const seq = this.tree.size;
+    if (row.seq !== seq) this.damage.add("chain", row.seq, `entry ${seq} is missing or out of order`);
+    const leaf = leafHash(row.jws);
+    if (!leaf.equals(row.hash)) this.damage.add("projection", row.seq, "the stored hash differs from the entry");
+    const payload = this.open(row);
+    if (payload !== null) this.judge(row, payload);
+    this.head = leaf.toString("hex");
+    this.tree.push(leaf);
+    this.checkCheckpoint(row.seq);
+  }
+
+  /** The payload when it is signed by a key in force and exactly what an entry may be. */
+  private open(row: StoredEntry): EntryPayload | null {
+    const opened = openJws(row.jws);
+    if (opened === null) {
+      this.damage.add("signature", row.seq, "not a signed entry in canonical form", row.trace_id);
+      return null;
+    }
+    const payload = readPayload(opened.payload);
+    if (isFault(payload)) {
+      if (payload.kind === "unsupported") this.unsupported ??= `entry ${row.seq}: ${payload.detail}`;
+      else this.damage.add("entry", row.seq, payload.detail, row.trace_id);
+      return null;
+    }
+    if (this.history === null) this.start(payload);
+    const key = this.history?.evidenceKeyAt(opened.kid, payload.seq) ?? null;
+    if (key === null) this.damage.add("key", row.seq, "signed by a key that is not in force there", row.trace_id);
+    else if (verifyJws(opened, key)) {
+      if (this.signers.at(-1) !== opened.kid) this.signers.push(opened.kid);
+      return payload;
+    } else this.damage.add("signature", row.seq, "the signature is not valid", row.trace_id);
+    return null;
+  }
+
+  private start(payload: EntryPayload): void {
+    if (payload.type !== "log.opened" || payload.seq !== 0) {
+      this.damage.add("chain", 0, "the log does not start with its opening");
+      return;
+    }
+    this.log = payload.log;
+    this.history = KeyHistory.open(payload.keys);
+    if (this.history === null) this.damage.add("key", 0, "an opening key is not admitted");
+  }
+
+  private judge(row: StoredEntry, payload: EntryPayload): void {
+    const { seq } = row;
+    if (payload.seq !== seq) this.damage.add("chain", seq, "the entry says another position", row.trace_id);
+    if (payload.prev !== this.head)
+      this.damage.add("chain", seq, "the entry does not continue the one before", row.trace_id);
+    if (payload.log !== this.log) this.damage.add("chain", seq, "the entry is of another log", row.trace_id);
+    const projection = project(payload);
+    for (const column of COLUMNS)
+      if (row[column] !== projection[column])
+        this.damage.add("projection", seq, `the column ${column} differs from the entry`, projection.trace_id);
+    const time = projection.time_ms;
+    if (time < this.lastTime) this.regressions++;
+    this.lastTime = Math.max(this.lastTime, time);
+    if (payload.type === "key.rotated" && (this.history === null || !applyRotation(this.history, payload)))
+      this.damage.add("key", seq, "the key rotation is not valid");
+    this.rules.take(payload);
+  }
+
+  private checkCheckpoint(seq: number): void {
+    const stored = this.checkpoints.get(this.tree.size);
+    if (stored === undefined) return;
+    this.checkpoints.delete(this.tree.size);
+    this.checked++;
+    const root = this.tree.root();
+    const parsed = parseCheckpoint(stored.note)?.checkpoint ?? null;
+    if (!root.equals(stored.root) || parsed === null || !this.names(parsed, root))
+      this.damage.add("checkpoint", seq, "the checkpoint has another root than the entries");
+    else if (!this.signedByCheckpointKey(stored.note))
+      this.damage.add("signature", seq, "the checkpoint's signature is not valid");
+  }
+
+  private names(checkpoint: Checkpoint, root: Buffer): boolean {
+    return (
+      checkpoint.size === this.tree.size &&
+      checkpoint.root.equals(root) &&
+      checkpoint.origin === checkpointOrigin(this.log ?? "")
+    );
+  }
+
+  private signedByCheckpointKey(note: string): boolean {
+    return (this.history?.all() ?? []).some((key) => {
+      const publicKey = this.history?.publicKey(key.kid) ?? null;
+      const raw = key.purpose === "checkpoint" ? fromBase64url(key.jwk.x) : null;
+      return publicKey !== null && raw !== null && checkpointSignedBy(note, publicKey, raw);
+    });
+  }
+
+  /** What of the side table `grants` does not follow from the log. */
+  sideTable(detail: string): void {
+    this.damage.add("side_table", null, detail);
+  }
+
+  finish(trust: Trust, strict: boolean): VerifyReport {
+    for (const size of this.checkpoints.keys())
+      this.damage.add("checkpoint", null, `a checkpoint covers ${size} entries; the log has ${this.tree.size}`);
+    if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
+    const trusted = this.signers.some((kid) => trust.fingerprints.has(kid));
+    if (trust.fingerprints.size > 0 && !trusted)
+      this.damage.add("trust", null, "no trusted key has signed this log");
+    const { unresolved } = this.rules;
+    if (strict) for (const grant of unresolved) this.damage.add("unresolved", null, `grant ${grant} has no receipt`);
+    const fingerprint = this.signers[0] ?? null;
+    const exitCode = this.damage.exitCode || (this.unsupported === null ? 0 : 1);
+    const verdict = this.verdict(trusted);
+    return {
+      verdict,
+      summary: this.summary(verdict, fingerprint),
+      exit_code: exitCode,
+      trusted,
+      anchored_to: null,
+      log: this.log,
+      fingerprint,
+      signers: this.signers,
+      entries: this.tree.size,
+      head: this.head,
+      root: this.tree.size === 0 ? null : this.tree.root().toString("hex"),
+      first_damage: this.damage.first,
+      damage: this.damage.counts,
+      checkpoints: this.checked,
+      grants: this.rules.grants,
+      receipts: this.rules.receipts,
+      unresolved: unresolved.slice(0, 100),
+      clock_regressions: this.regressions,
+    };
+  }
+
+  private verdict(trusted: boolean): VerifyReport["verdict"] {
+    if (this.damage.first !== null) return "damaged";
+    if (this.unsupported !== null) return "unsupported";
+    return trusted ? "intact" : "consistent";
+  }
+
+  private summary(verdict: VerifyReport["verdict"], fingerprint: string | null): string {
+    switch (verdict) {
+      case "intact":
+        return `intact: ${this.tree.size} entries, signed by the trusted key`;
+      case "consistent":
+        return `consistent, signer not verified, fingerprint ${fingerprint ?? "unknown"}`;
+      case "unsupported":
+        return `not supported by this version: ${this.unsupported ?? ""}`;
+      case "damaged": {
+        const first = this.damage.first;
+        const others = Object.values(this.damage.counts).reduce((sum, count) => sum + count, 0) - 1;
+        const where = first?.seq == null ? "" : ` at entry ${first.seq}`;
+        return `damaged: ${first?.kind ?? ""}${where}: ${first?.detail ?? ""}${others > 0 ? `, and ${others} more` : ""}`;
+      }
+    }
+  }
+}

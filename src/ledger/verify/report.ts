@@ -1,0 +1,80 @@
+/** Where and how a log is not what it should be. The kind decides the exit code; of several the lowest counts. */
+export type DamageKind =
+  | "chain"
+  | "rules"
+  | "signature"
+  | "entry"
+  | "key"
+  | "checkpoint"
+  | "trust"
+  | "projection"
+  | "side_table"
+  | "unresolved";
+
+export const EXIT_CODES: Readonly<Record<DamageKind, number>> = {
+  // Order and history: links, sequence, and what entries must not say after one another.
+  chain: 10,
+  rules: 10,
+  checkpoint: 10,
+  // Who signed what: signatures, keys, the exact form of what was signed.
+  signature: 11,
+  entry: 11,
+  key: 11,
+  trust: 11,
+  // What stands beside the log and must follow from it.
+  projection: 13,
+  side_table: 13,
+  // With --strict only.
+  unresolved: 14,
+};
+
+export interface Damage {
+  readonly kind: DamageKind;
+  /** Leaf index; null when it is not about one entry. */
+  readonly seq: number | null;
+  readonly detail: string;
+  readonly trace_id: string | null;
+}
+
+export interface VerifyReport {
+  readonly verdict: "intact" | "consistent" | "damaged" | "unsupported";
+  /** One line for people. */
+  readonly summary: string;
+  readonly exit_code: number;
+  /** Whether the signer is the one that `--trust` names. */
+  readonly trusted: boolean;
+  readonly anchored_to: null;
+  readonly log: string | null;
+  /** RFC 7638 thumbprint of the first evidence key. */
+  readonly fingerprint: string | null;
+  /** Evidence keys in the order in which they signed. */
+  readonly signers: readonly string[];
+  readonly entries: number;
+  /** Hex leaf hash of the last entry. */
+  readonly head: string | null;
+  /** Hex RFC 6962 root over all leaf hashes. */
+  readonly root: string | null;
+  readonly first_damage: Damage | null;
+  readonly damage: Readonly<Partial<Record<DamageKind, number>>>;
+  readonly checkpoints: number;
+  readonly grants: number;
+  readonly receipts: number;
+  readonly unresolved: readonly string[];
+  readonly clock_regressions: number;
+}
+
+/** Collects damage: the first is named, the rest counted. */
+export class DamageLog {
+  first: Damage | null = null;
+  readonly counts: Partial<Record<DamageKind, number>> = {};
+
+  add(kind: DamageKind, seq: number | null, detail: string, traceId: string | null = null): void {
+    this.first ??= { kind, seq, detail, trace_id: traceId };
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+  }
+
+  get exitCode(): number {
+    const codes = Object.keys(this.counts).map((kind) => EXIT_CODES[kind as DamageKind]); // keys are kinds
+    return codes.length === 0 ? 0 : Math.min(...codes);
+  }
+}

@@ -1,0 +1,159 @@
+import type { EntryPayload } from "../entry/entry.ts";
+import type { DamageLog } from "./report.ts";
+
+type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>;
+type Receipt = Extract<EntryPayload, { readonly type: "call.receipt" }>;
+type Held = Extract<EntryPayload, { readonly type: "call.held" }>;
+type Decided = Extract<EntryPayload, { readonly type: "approval.decided" }>;
+
+interface OpenHold {
+  readonly call: string;
+  readonly quorum: number;
+  readonly epoch: number;
+  readonly jkt: string;
+  readonly approvers: Set<string>;
+  ended: boolean;
+}
+
+interface OpenGrant {
+  readonly seq: number;
+  readonly component: string;
+  readonly action: string;
+  readonly hosts: ReadonlySet<string>;
+}
+
+/**
+ * What entries may say after one another: one grant per cause, one receipt per grant and inside it, no grant under a
+ * revoked epoch, approved calls only with their quorum of distinct keys. Keeps state for what is open only.
+ */
+export class LogRules {
+  private readonly damage: DamageLog;
+  private readonly open = new Map<string, OpenGrant>();
+  private readonly holds = new Map<string, OpenHold>();
+  private readonly proofs = new Set<string>();
+  private epoch = 0;
+  private policy: string | null = null;
+  grants = 0;
+  receipts = 0;
+
+  constructor(damage: DamageLog) {
+    this.damage = damage;
+  }
+
+  /** Ids of grants without a receipt. */
+  get unresolved(): readonly string[] {
+    return [...this.open.keys()];
+  }
+
+  take(entry: EntryPayload): void {
+    switch (entry.type) {
+      case "call.held":
+        return this.held(entry);
+      case "approval.decided":
+        return this.decided(entry);
+      case "call.granted":
+        return this.granted(entry);
+      case "call.receipt":
+        return this.receipt(entry);
+      case "revocation":
+        if (entry.previous_epoch !== this.epoch || entry.epoch !== this.epoch + 1)
+          this.broken(entry, "the revocation does not continue the epochs");
+        this.epoch = entry.epoch;
+        return;
+      case "policy.changed":
+        if (entry.previous !== this.policy) this.broken(entry, "the policy change does not follow the last one");
+        this.policy = entry.policy_version;
+        return;
+      case "lease.issued":
+        if (entry.epoch !== this.epoch) this.broken(entry, "a lease under another epoch than the one in force");
+        return;
+      case "log.opened":
+        if (entry.seq !== 0) this.broken(entry, "the log is opened twice");
+        return;
+      default:
+        return;
+    }
+  }
+
+  private broken(entry: EntryPayload, detail: string): void {
+    const trace = "trace_id" in entry ? entry.trace_id : null;
+    this.damage.add("rules", entry.seq, detail, trace);
+  }
+
+  private held(entry: Held): void {
+    if (this.holds.has(entry.approval_id)) this.broken(entry, "an approval id is used twice");
+    if (entry.epoch !== this.epoch) this.broken(entry, "a call was held under a revoked epoch");
+    this.holds.set(entry.approval_id, {
+      call: entry.call.commitment,
+      quorum: entry.quorum,
+      epoch: entry.epoch,
+      jkt: entry.jkt,
+      approvers: new Set(),
+      ended: false,
+    });
+  }
+
+  private decided(entry: Decided): void {
+    const hold = this.holds.get(entry.approval_id);
+    if (hold === undefined || hold.ended) return this.broken(entry, "a decision on a call that is not held");
+    if (entry.call.commitment !== hold.call) this.broken(entry, "a decision on another call than the one held");
+    if (entry.decision === "approve") {
+      if (entry.operator === null) return this.broken(entry, "an approval by nobody");
+      if (entry.operator.jkt === hold.jkt) this.broken(entry, "the one who asked approved");
+      hold.approvers.add(entry.operator.jkt);
+      if (hold.approvers.size !== entry.votes) this.broken(entry, "the votes do not add up");
+      return;
+    }
+    hold.ended = true;
+    this.holds.delete(entry.approval_id);
+  }
+
+  private granted(entry: Granted): void {
+    this.grants++;
+    if (this.open.has(entry.grant_id)) this.broken(entry, "a grant id is used twice");
+    if (entry.epoch !== this.epoch) this.broken(entry, "a grant under a revoked epoch");
+    if (entry.policy_version !== this.policy) this.broken(entry, "a grant under another policy than the one in force");
+    const { cause } = entry;
+    if (cause.kind === "proof") {
+      if (cause.proof === null || cause.approval_id !== null || this.proofs.has(cause.proof))
+        this.broken(entry, "a proof was granted twice");
+      else this.proofs.add(cause.proof);
+    } else this.approved(entry);
+    this.open.set(entry.grant_id, {
+      seq: entry.seq,
+      component: entry.component_digest,
+      action: entry.action_digest,
+      hosts: new Set(entry.granted.hosts),
+    });
+  }
+
+  private approved(entry: Granted): void {
+    const id = entry.cause.approval_id;
+    const hold = id === null ? undefined : this.holds.get(id);
+    if (id === null || hold === undefined) return this.broken(entry, "a grant without a held call behind it");
+    if (hold.call !== entry.call.commitment) this.broken(entry, "the call that ran is not the one that was approved");
+    if (hold.approvers.size < hold.quorum) this.broken(entry, "a grant without its quorum of approvers");
+    if (entry.approvers.length !== hold.approvers.size || !entry.approvers.every((jkt) => hold.approvers.has(jkt)))
+      this.broken(entry, "the approvers of the grant are not those who approved");
+    this.holds.delete(id);
+  }
+
+  private receipt(entry: Receipt): void {
+    this.receipts++;
+    const grant = this.open.get(entry.grant_id);
+    if (grant === undefined) return this.broken(entry, "a receipt without an open grant");
+    this.open.delete(entry.grant_id);
+    if (grant.component !== entry.component_digest || grant.action !== entry.action_digest)
+      this.broken(entry, "the receipt is of another action or component than its grant");
+    for (const effect of entry.effects) {
+      if (effect.kind !== "http" || effect.reached === "none") continue;
+      const host = hostOf(effect.origin);
+      if (!grant.hosts.has(host)) this.broken(entry, "an effect outside what was granted");
+    }
+  }
+}
+
+function hostOf(origin: string): string {
+  const authority = origin.replace(/^https?:\/\//, "");
+  return authority.startsWith("[") ? authority.slice(1, authority.indexOf("]")) : authority.replace(/:\d+$/, "");
+}

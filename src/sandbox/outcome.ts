@@ -1,0 +1,36 @@
+import type { Json } from "../core/json.ts";
+import type { LogLevel } from "./wit/world.ts";
+
+export interface LogLine {
+  readonly level: LogLevel;
+  /** One line without control characters. The component wrote it. */
+  readonly message: string;
+}
+
+/** What is known of every call that was taken on, however it ended. */
+export interface CallFacts {
+  /** Host calls that the component asked for, refused ones included; logging is not counted. */
+  readonly ioCalls: number;
+  /** From the call of `run` to its end, whole milliseconds. */
+  readonly durationMs: number;
+  readonly logs: readonly LogLine[];
+}
+
+/** How one execution ended. Only `ok` carries something that the component said; nothing in it is proof of anything. */
+export type RunOutcome =
+  | ({ readonly status: "ok"; readonly output: Json } & CallFacts)
+  /** The component returned its error arm. */
+  | ({ readonly status: "guest_error"; readonly message: string } & CallFacts)
+  | ({ readonly status: FailureStatus; readonly detail: string } & CallFacts)
+  /** Too many calls wait already; this one has not begun. */
+  | { readonly status: "overloaded" };
+
+export type FailureStatus =
+  | "trap"
+  | "deadline"
+  | "invalid_output"
+  | "io_budget_exceeded"
+  | "import_not_granted"
+  /** The runner ended or was ended while the call was with it, by a fault of its own or of another call. */
+  | "runner_lost"
+  | "cancelled";

@@ -1,0 +1,132 @@
+import { utf8 } from "../../core/bytes.ts";
+import type { LinkPlan } from "../component/plan.ts";
+import { LOG_LEVELS, type LogLevel } from "../wit/world.ts";
+import { ProtocolError } from "./frame.ts";
+import { text, WireReader, WireWriter } from "./value.ts";
+
+/** Raised with every change of a frame's meaning; gate and runner are the same binary, or something is wrong. */
+export const PROTOCOL_VERSION = 1;
+
+/** Messages from the gate, which the runner trusts. */
+export interface LoadMessage {
+  readonly component: number;
+  readonly plan: LinkPlan;
+  readonly cores: readonly Uint8Array[];
+}
+
+export function encodeLoad({ component, plan, cores }: LoadMessage): Uint8Array {
+  const to = new WireWriter();
+  to.u32(component);
+  to.string(JSON.stringify(plan));
+  to.u32(cores.length);
+  for (const core of cores) to.bytes(core);
+  return to.done();
+}
+
+export function decodeLoad(payload: Uint8Array): LoadMessage {
+  const from = new WireReader(payload);
+  const component = from.u32();
+  const plan = JSON.parse(from.string()) as LinkPlan; // what encodeLoad wrote, on a pipe that only the gate holds
+  const cores = Array.from({ length: from.u32() }, () => from.bytes());
+  from.end();
+  return { component, plan, cores };
+}
+
+export interface ExecuteMessage {
+  readonly component: number;
+  readonly memoryPages: number;
+  /** Longest text of the answer, in bytes. */
+  readonly outputBytes: number;
+  /** Most bytes that the arguments of one host call may have. */
+  readonly argumentBytes: number;
+  /** UTF-8. */
+  readonly task: Uint8Array;
+}
+
+export function encodeExecute(message: ExecuteMessage): Uint8Array {
+  const to = new WireWriter();
+  to.u32(message.component);
+  to.u32(message.memoryPages);
+  to.u32(message.outputBytes);
+  to.u32(message.argumentBytes);
+  to.bytes(message.task);
+  return to.done();
+}
+
+export function decodeExecute(payload: Uint8Array): ExecuteMessage {
+  const from = new WireReader(payload);
+  const component = from.u32();
+  const memoryPages = from.u32();
+  const outputBytes = from.u32();
+  const argumentBytes = from.u32();
+  const task = from.bytes();
+  from.end();
+  return { component, memoryPages, outputBytes, argumentBytes, task };
+}
+
+/** Messages from the runner, which the gate does not trust. */
+export interface ReturnedMessage {
+  readonly ok: boolean;
+  /** UTF-8, as yet unchecked. A copy. */
+  readonly text: Uint8Array;
+}
+
+export function encodeReturned({ ok, text: bytes }: ReturnedMessage): [Uint8Array, Uint8Array] {
+  return [Uint8Array.of(ok ? 0 : 1), bytes];
+}
+
+export function decodeReturned(payload: Uint8Array): ReturnedMessage {
+  const from = new WireReader(payload);
+  const arm = from.u8();
+  if (arm > 1) throw new ProtocolError("flag is neither 0 nor 1");
+  return { ok: arm === 0, text: from.rest().slice() };
+}
+
+/** Why a call ended without an answer of the component. */
+export const END_REASONS = ["trap", "invalid_output", "import_not_granted"] as const;
+export type EndReason = (typeof END_REASONS)[number];
+
+export interface EndedMessage {
+  readonly reason: EndReason;
+  readonly detail: string;
+}
+
+export const MOST_DETAIL_BYTES = 1024;
+export const MOST_LOG_BYTES = 4096;
+export const MOST_LOGS = 256;
+
+export function encodeEnded({ reason, detail }: EndedMessage): [Uint8Array, Uint8Array] {
+  return [Uint8Array.of(END_REASONS.indexOf(reason)), cutUtf8(detail, MOST_DETAIL_BYTES)];
+}
+
+export function decodeEnded(payload: Uint8Array): EndedMessage {
+  const from = new WireReader(payload);
+  const reason = END_REASONS[from.u8()];
+  if (reason === undefined) throw new ProtocolError("end reason out of range");
+  return { reason, detail: printable(text(from.rest())) };
+}
+
+export function encodeLog(level: LogLevel, message: string): [Uint8Array, Uint8Array] {
+  return [Uint8Array.of(LOG_LEVELS.indexOf(level)), cutUtf8(message, MOST_LOG_BYTES)];
+}
+
+export function decodeLog(payload: Uint8Array): { level: LogLevel; message: string } {
+  const from = new WireReader(payload);
+  const level = LOG_LEVELS[from.u8()];
+  if (level === undefined) throw new ProtocolError("log level out of range");
+  return { level, message: printable(text(from.rest())) };
+}
+
+/** UTF-8 of at most so many bytes, never cut inside a character. */
+function cutUtf8(message: string, most: number): Uint8Array {
+  const bytes = utf8(message.toWellFormed());
+  if (bytes.byteLength <= most) return bytes;
+  let end = most;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end);
+}
+
+/** Control and line characters as spaces: the text goes to terminals and line-based logs. */
+function printable(message: string): string {
+  return message.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, " ");
+}

@@ -1,0 +1,217 @@
+import { utf8 } from "../../core/bytes.ts";
+import type { WitType, WitValue } from "../wit/type.ts";
+import { ProtocolError } from "./frame.ts";
+
+/** Collects the parts of one payload. */
+export class WireWriter {
+  private readonly parts: Uint8Array[] = [];
+
+  u8(value: number): void {
+    this.integer(value, 0xff, 1, (view) => view.setUint8(0, value));
+  }
+
+  u16(value: number): void {
+    this.integer(value, 0xffff, 2, (view) => view.setUint16(0, value, true));
+  }
+
+  u32(value: number): void {
+    this.integer(value, 0xffff_ffff, 4, (view) => view.setUint32(0, value, true));
+  }
+
+  u64(value: number): void {
+    this.integer(value, Number.MAX_SAFE_INTEGER, 8, (view) => view.setBigUint64(0, BigInt(value), true));
+  }
+
+  /** Bytes with their length before them. */
+  bytes(value: Uint8Array): void {
+    this.u32(value.byteLength);
+    this.parts.push(value);
+  }
+
+  string(value: string): void {
+    if (!value.isWellFormed()) throw new TypeError("lone surrogate");
+    this.bytes(utf8(value));
+  }
+
+  done(): Uint8Array {
+    return Buffer.concat(this.parts);
+  }
+
+  private integer(value: number, most: number, size: number, store: (view: DataView) => void): void {
+    if (!Number.isInteger(value) || value < 0 || value > most) throw new RangeError("integer out of range");
+    const part = new Uint8Array(size);
+    store(new DataView(part.buffer));
+    this.parts.push(part);
+  }
+}
+
+/** Writes a value; throws TypeError or RangeError when it is not of the type, which is a fault of this side. */
+export function encodeValue(type: WitType, value: WitValue, to: WireWriter): void {
+  switch (type.kind) {
+    case "bool":
+      return to.u8(value === true ? 1 : 0);
+    case "u8":
+    case "u16":
+    case "u32":
+    case "u64":
+      if (typeof value !== "number") throw mismatch(type);
+      return to[type.kind](value);
+    case "string":
+      if (typeof value !== "string") throw mismatch(type);
+      return to.string(value);
+    case "bytes":
+      if (!(value instanceof Uint8Array)) throw mismatch(type);
+      return to.bytes(value);
+    case "enum": {
+      const index = typeof value === "string" ? type.cases.indexOf(value) : -1;
+      if (index < 0) throw mismatch(type);
+      return to.u8(index);
+    }
+    case "list": {
+      if (!Array.isArray(value)) throw mismatch(type);
+      const items: readonly WitValue[] = value;
+      to.u32(items.length);
+      for (const item of items) encodeValue(type.item, item, to);
+      return;
+    }
+    case "record":
+    case "tuple":
+      for (const field of type.fields) encodeValue(field.type, member(type, value, field.member), to);
+      return;
+    case "option":
+      to.u8(value === null ? 0 : 1);
+      if (value !== null) encodeValue(type.some, value, to);
+      return;
+    case "result": {
+      const ok = typeof value === "object" && value !== null && Object.hasOwn(value, "ok");
+      to.u8(ok ? 0 : 1);
+      return encodeValue(ok ? type.ok : type.err, member(type, value, ok ? "ok" : "err"), to);
+    }
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Reads one payload that the other side controls. Throws {@link ProtocolError}. */
+export class WireReader {
+  private readonly payload: Uint8Array;
+  private readonly view: DataView;
+  private at = 0;
+
+  constructor(payload: Uint8Array) {
+    this.payload = payload;
+    this.view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  }
+
+  get left(): number {
+    return this.payload.byteLength - this.at;
+  }
+
+  u8(): number {
+    return this.view.getUint8(this.skip(1));
+  }
+
+  u16(): number {
+    return this.view.getUint16(this.skip(2), true);
+  }
+
+  u32(): number {
+    return this.view.getUint32(this.skip(4), true);
+  }
+
+  u64(): number {
+    const value = this.view.getBigUint64(this.skip(8), true);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ProtocolError("integer beyond 2^53 - 1");
+    return Number(value);
+  }
+
+  /** A copy. */
+  bytes(): Uint8Array {
+    return this.window().slice();
+  }
+
+  string(): string {
+    return text(this.window());
+  }
+
+  /** Everything that is left; a window on the payload. */
+  rest(): Uint8Array {
+    return this.payload.subarray(this.skip(this.left));
+  }
+
+  end(): void {
+    if (this.left !== 0) throw new ProtocolError("payload is longer than its value");
+  }
+
+  private window(): Uint8Array {
+    const length = this.u32();
+    const start = this.skip(length);
+    return this.payload.subarray(start, start + length);
+  }
+
+  private skip(size: number): number {
+    if (size > this.left) throw new ProtocolError("payload ends early");
+    this.at += size;
+    return this.at - size;
+  }
+}
+
+export function text(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new ProtocolError("string is not valid utf-8");
+  }
+}
+
+/** Reads a value of the type; everything about it has been checked. Throws {@link ProtocolError}. */
+export function decodeValue(type: WitType, from: WireReader): WitValue {
+  switch (type.kind) {
+    case "bool":
+      return flag(from) === 1;
+    case "u8":
+    case "u16":
+    case "u32":
+    case "u64":
+    case "string":
+    case "bytes":
+      return from[type.kind]();
+    case "enum": {
+      const name = type.cases[from.u8()];
+      if (name === undefined) throw new ProtocolError("enum case out of range");
+      return name;
+    }
+    case "list": {
+      const length = from.u32();
+      // No item of this world takes less than a byte, so a forged length cannot reserve memory.
+      if (length > from.left) throw new ProtocolError("list is longer than its payload");
+      return Array.from({ length }, () => decodeValue(type.item, from));
+    }
+    case "record":
+      return Object.fromEntries(type.fields.map((field) => [field.member, decodeValue(field.type, from)]));
+    case "tuple":
+      return type.fields.map((field) => decodeValue(field.type, from));
+    case "option":
+      return flag(from) === 0 ? null : decodeValue(type.some, from);
+    case "result":
+      return flag(from) === 0 ? { ok: decodeValue(type.ok, from) } : { err: decodeValue(type.err, from) };
+  }
+}
+
+function flag(from: WireReader): 0 | 1 {
+  const value = from.u8();
+  if (value !== 0 && value !== 1) throw new ProtocolError("flag is neither 0 nor 1");
+  return value;
+}
+
+function member(type: WitType, value: WitValue, name: string): WitValue {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) throw mismatch(type);
+  // An array answers to the decimal members of a tuple as an object does to the names of a record.
+  const found = (value as { readonly [name: string]: WitValue | undefined })[name];
+  if (found === undefined) throw mismatch(type);
+  return found;
+}
+
+function mismatch(type: WitType): TypeError {
+  return new TypeError(`not a value of ${type.kind}`);
+}

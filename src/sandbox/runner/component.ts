@@ -1,0 +1,104 @@
+import { GuestMemory, type Realloc } from "../abi/guest-memory.ts";
+import { boundCore } from "../component/bounds.ts";
+import type { CoreExport, CoreSource, LinkPlan, LinkStep } from "../component/plan.ts";
+import { type WorldFunction, worldFunction } from "../wit/world.ts";
+
+/** Makes the core function behind a lowered import. */
+export type HostFunctions = (declared: WorldFunction, memory: GuestMemory) => Bun.WebAssembly.ExportValue;
+
+export interface ProviderInstance {
+  readonly execute: Bun.WebAssembly.ExportValue;
+  readonly memory: GuestMemory;
+}
+
+/** The compiled modules of one component, and how to make a fresh instance of it. */
+export class LoadedComponent {
+  private readonly plan: LinkPlan;
+  private readonly cores: readonly Uint8Array[];
+  /** By memory limit: the limit is part of the module. */
+  private readonly compiled = new Map<number, readonly WebAssembly.Module[]>();
+
+  constructor(plan: LinkPlan, cores: readonly Uint8Array[]) {
+    this.plan = plan;
+    this.cores = cores;
+  }
+
+  /** Runs the start functions of the guest's modules; what they throw comes through. */
+  instantiate(memoryPages: number, host: HostFunctions): ProviderInstance {
+    const modules = this.modules(memoryPages);
+    const instances: WebAssembly.Instance[] = [];
+    for (const step of this.plan.steps) instances.push(this.link(step, modules, instances, host));
+    return {
+      execute: exported(instances, this.plan.execute),
+      memory: guestMemory(instances, this.plan.memory, this.plan.realloc),
+    };
+  }
+
+  private modules(memoryPages: number): readonly WebAssembly.Module[] {
+    const known = this.compiled.get(memoryPages);
+    if (known !== undefined) return known;
+    const modules = this.cores.map(
+      (core) => new WebAssembly.Module(Uint8Array.from(boundCore(core, { memoryPages }))),
+    );
+    this.compiled.set(memoryPages, modules);
+    return modules;
+  }
+
+  private link(
+    step: LinkStep,
+    modules: readonly WebAssembly.Module[],
+    instances: readonly WebAssembly.Instance[],
+    host: HostFunctions,
+  ): WebAssembly.Instance {
+    const module = modules[step.module];
+    if (module === undefined) throw new RangeError("the link plan names a module that is not there");
+    // Names come from the component: objects without a prototype have no member that a name could meet.
+    const imports: Record<string, Record<string, Bun.WebAssembly.ImportValue>> = Object.create(null);
+    for (const given of step.imports) {
+      if ("instance" in given) {
+        imports[given.namespace] = exportsOf(instances, given.instance);
+        continue;
+      }
+      const members: Record<string, Bun.WebAssembly.ImportValue> = Object.create(null);
+      for (const [name, source] of given.members) members[name] = resolve(source, instances, host);
+      imports[given.namespace] = members;
+    }
+    return new WebAssembly.Instance(module, imports);
+  }
+}
+
+function resolve(
+  source: CoreSource,
+  instances: readonly WebAssembly.Instance[],
+  host: HostFunctions,
+): Bun.WebAssembly.ImportValue {
+  if (source.from === "instance") return exported(instances, source.export);
+  const declared = worldFunction(source.function);
+  if (declared === undefined) throw new RangeError("the link plan names a function that the world does not have");
+  return host(declared, guestMemory(instances, source.memory, source.realloc));
+}
+
+function guestMemory(
+  instances: readonly WebAssembly.Instance[],
+  memory: CoreExport,
+  realloc: CoreExport | null,
+): GuestMemory {
+  const found = exported(instances, memory);
+  if (!(found instanceof WebAssembly.Memory)) throw new TypeError("the component exports no memory");
+  if (realloc === null) return new GuestMemory(found, null);
+  const take = exported(instances, realloc);
+  if (typeof take !== "function") throw new TypeError("the component's realloc is not a function");
+  return new GuestMemory(found, take as Realloc); // a function of the guest; what it answers is checked
+}
+
+function exported(instances: readonly WebAssembly.Instance[], { instance, name }: CoreExport): Bun.WebAssembly.ExportValue {
+  const value = exportsOf(instances, instance)[name];
+  if (value === undefined) throw new RangeError("the link plan names an export that is not there");
+  return value;
+}
+
+function exportsOf(instances: readonly WebAssembly.Instance[], index: number): Bun.WebAssembly.Exports {
+  const instance = instances[index];
+  if (instance === undefined) throw new RangeError("the link plan names an instance that is not there");
+  return instance.exports;
+}

@@ -1,0 +1,42 @@
+import { BOTH, type Route } from "../router.ts";
+import { ok, refusalAnswer } from "../context.ts";
+import { readQuery } from "../query.ts";
+import { refuse } from "../../gate/refusal.ts";
+import type { Json } from "../../core/json.ts";
+
+const missing = () => refusalAnswer(refuse("action_not_found", 404, "no such action"));
+
+export const actionRoutes: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/v1/actions",
+    sockets: BOTH,
+    handle: ({ gate }, request) => {
+      const include = new Set((readQuery(request.query).get("include") ?? "").split(","));
+      const actions = gate.registry.list().map((action) => ({
+        ...action.summaryRow(),
+        ...(include.has("detail") ? { detail: action.detail() } : {}),
+        ...(include.has("schema") ? { schema: action.paramsSchema } : {}),
+      }));
+      return ok({ actions: actions as unknown as Json }); // rows are json by construction
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/actions/{id}",
+    sockets: BOTH,
+    handle: ({ gate }, _request, id) => {
+      const action = gate.registry.get(id);
+      return action === undefined ? missing() : ok(action.detail());
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/actions/{id}/schema/request",
+    sockets: BOTH,
+    handle: ({ gate }, _request, id) => {
+      const action = gate.registry.get(id);
+      return action === undefined ? missing() : ok(action.paramsSchema);
+    },
+  },
+];

@@ -1,0 +1,80 @@
+// A runner that lies, in the way that FAKE_RUNNER says. It speaks the protocol as far as the lie needs.
+import { encodeFrame, FRAME, FrameReader } from "../../src/sandbox/protocol/frame.ts";
+import { PROTOCOL_VERSION } from "../../src/sandbox/protocol/message.ts";
+import { encodeValue, WireWriter } from "../../src/sandbox/protocol/value.ts";
+import { WORLD_FUNCTIONS } from "../../src/sandbox/wit/world.ts";
+
+const lie = process.env["FAKE_RUNNER"] ?? "";
+const version = new WireWriter();
+version.u32(lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION);
+const hello = encodeFrame(FRAME.hello, 0, version.done());
+
+/** A host call as an honest runner would send it. */
+function asking(name: string, value: Parameters<typeof encodeValue>[1]): Uint8Array {
+  const index = WORLD_FUNCTIONS.findIndex((declared) => declared.name === name);
+  const param = WORLD_FUNCTIONS[index]?.params[0];
+  if (param === undefined) throw new Error(`no function ${name}`);
+  const to = new WireWriter();
+  to.u8(index);
+  encodeValue(param, value, to);
+  return to.done();
+}
+
+const request = asking("io-http.request", { method: "GET", url: "https://a.example/", headers: [], body: null, timeoutMs: 0 });
+const OK = Buffer.from('\0{"ok":true}');
+
+/** What is sent when a call arrives. */
+function lies(call: number): readonly Uint8Array[] {
+  switch (lie) {
+    case "noise":
+      return [Uint8Array.from({ length: 64 }, (_, index) => (index * 37) & 0xff)];
+    case "unknown kind":
+      return [encodeFrame(99, call)];
+    case "frame of the gate":
+      return [encodeFrame(FRAME.answer, call)];
+    case "other call":
+      return [encodeFrame(FRAME.returned, call + 1, OK)];
+    case "two answers":
+      return [encodeFrame(FRAME.returned, call, OK), encodeFrame(FRAME.returned, call, OK)];
+    case "second hello":
+      return [hello];
+    case "unasked cancelled":
+      return [encodeFrame(FRAME.cancelled, call)];
+    case "endless frame":
+      return [Uint8Array.from([0xff, 0xff, 0xff, 0xff, FRAME.returned, call, 0, 0, 0])];
+    case "two host calls":
+      return [encodeFrame(FRAME.hostCall, call, request), encodeFrame(FRAME.hostCall, call, request)];
+    case "foreign host call":
+      return [encodeFrame(FRAME.hostCall, call, asking("io-fs.delete", { path: "a" }))];
+    case "unserved host call":
+      return [encodeFrame(FRAME.hostCall, call, Uint8Array.of(4))];
+    case "broken host call":
+      return [encodeFrame(FRAME.hostCall, call, request.subarray(0, request.byteLength - 1))];
+    case "log flood":
+      return Array.from({ length: 300 }, () => encodeFrame(FRAME.log, call, Buffer.from("\0line")));
+    case "long log":
+      return [encodeFrame(FRAME.log, call, new Uint8Array(5000))];
+    case "broken end":
+      return [encodeFrame(FRAME.ended, call, Uint8Array.of(77))];
+    case "exit":
+      process.exit(3);
+      return [];
+    default:
+      return [];
+  }
+}
+
+const reader = new FrameReader({
+  limit: () => 2 ** 30,
+  frame(kind, call) {
+    if (kind === FRAME.execute) socket.write(Buffer.concat(lies(call)));
+  },
+});
+const connect = Bun.connect as unknown as (options: object) => Promise<{ write(bytes: Uint8Array): number }>; // takes a descriptor too
+const socket = await connect({
+  fd: 3,
+  socket: { data: (_: unknown, chunk: Uint8Array) => reader.push(chunk), close: () => process.exit(0) },
+});
+if (lie === "exit before hello") process.exit(4);
+if (lie === "call before hello") socket.write(encodeFrame(FRAME.returned, 1, OK));
+if (lie !== "no hello") socket.write(hello);

@@ -1,0 +1,81 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { createSandbox, type Sandbox } from "../../src/sandbox/index.ts";
+import { asksFor } from "./guests.ts";
+import { admit, run, ScriptedDoor, silence } from "./laboratory.ts";
+
+const SELF = [process.execPath, join(import.meta.dir, "fake-runner.ts")];
+let sandbox: Sandbox | undefined;
+
+afterEach(async () => {
+  await sandbox?.close();
+  sandbox = undefined;
+});
+
+function open(lie: string): Promise<Sandbox> {
+  return createSandbox({
+    runners: 1,
+    self: SELF,
+    maxInFlight: 4,
+    queueLimit: 4,
+    env: { FAKE_RUNNER: lie },
+    startTimeoutMs: 2_000,
+  });
+}
+
+describe("a runner that lies about a call", () => {
+  test.each([
+    "noise",
+    "unknown kind",
+    "frame of the gate",
+    "other call",
+    "second hello",
+    "unasked cancelled",
+    "endless frame",
+    "foreign host call",
+    "unserved host call",
+    "broken host call",
+    "log flood",
+    "long log",
+    "broken end",
+    "exit",
+  ])("is given up, with its calls: %s", async (lie) => {
+    sandbox = await open(lie);
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const door = new ScriptedDoor();
+    const before = sandbox.stats().runners.map(({ pid }) => pid);
+    const outcome = await run(sandbox, digest, { door });
+    expect(outcome).toMatchObject({ status: "runner_lost", ioCalls: 0 });
+    expect(door.asked).toEqual([]);
+    expect(sandbox.stats().lost).toBe(1);
+    const [first] = before;
+    expect(sandbox.stats().runners.map(({ pid }) => pid)).not.toContain(first);
+  });
+
+  test("gets one host call under way at a time", async () => {
+    sandbox = await open("two host calls");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const { asked, script } = silence();
+    const door = new ScriptedDoor(script);
+    const outcome = run(sandbox, digest, { door });
+    await asked;
+    expect(await outcome).toMatchObject({ status: "runner_lost", ioCalls: 1 });
+    expect(door.asked).toHaveLength(1);
+  });
+
+  test("gets one answer in; the second gives it up", async () => {
+    sandbox = await open("two answers");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    expect(await run(sandbox, digest)).toMatchObject({ status: "ok", output: { ok: true } });
+    expect(sandbox.stats().lost).toBe(1);
+  });
+});
+
+describe("a runner that does not start", () => {
+  test.each(["other version", "exit before hello", "call before hello", "no hello"])(
+    "fails the start of the sandbox: %s",
+    async (lie) => {
+      await expect(open(lie)).rejects.toMatchObject({ code: "runner_start_failed" });
+    },
+  );
+});
