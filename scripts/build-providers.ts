@@ -2,9 +2,9 @@
 // With --check nothing is written; a committed file that differs from a fresh build is an error.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sha256Hex } from "../src/core/bytes.ts";
 import { ingestComponent } from "../src/sandbox/ingest.ts";
 import { validateComponent } from "../src/sandbox/validate.ts";
-import { sha256Hex } from "../src/core/bytes.ts";
 import { compileComponent } from "./assemblyscript.ts";
 
 const PROVIDERS = join(import.meta.dir, "..", "providers");
@@ -28,7 +28,9 @@ for (const [name, bytes] of outputs) {
     writeFileSync(path, bytes);
     console.log(`providers/${name}: ${bytes.byteLength} bytes`);
   } else if (!readFileSync(path).equals(bytes)) {
-    console.error(`providers/${name} is not what its sources build; run the build without --check and commit it`);
+    console.error(
+      `providers/${name} is not what its sources build; run the build without --check and commit it`,
+    );
     process.exitCode = 1;
   }
 }

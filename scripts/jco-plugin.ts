@@ -21,11 +21,15 @@ export const jcoPlugin: BunPlugin = {
         },
       );
       if (imports.length === 0)
-        throw new Error(`${path} loads its core modules in another way than this plug-in knows; read it and adapt`);
+        throw new Error(
+          `${path} loads its core modules in another way than this plug-in knows; read it and adapt`,
+        );
       return { contents: `${imports.join("\n")}\n${source}`, loader: "js" };
     });
     build.onResolve({ filter: /^@bytecodealliance\/preview2-shim\/[a-z]+$/ }, ({ path, importer }) => {
-      const shim = dirname(Bun.resolveSync("@bytecodealliance/preview2-shim/package.json", dirname(importer)));
+      const shim = dirname(
+        Bun.resolveSync("@bytecodealliance/preview2-shim/package.json", dirname(importer)),
+      );
       return { path: join(shim, "dist", "browser", `${path.slice(path.lastIndexOf("/") + 1)}.js`) };
     });
   },

@@ -17,7 +17,7 @@ export type Outcome =
     }
   | { readonly kind: "held"; readonly approvalId: string; readonly body: JsonObject }
   | { readonly kind: "planned"; readonly decision: PlannedDecision; readonly body: JsonObject }
-  /** Approve and deny of an approval that was already decided: `already_approved`, `already_denied`, `already_failed`. */
+  /** An approval that was already decided: `already_approved`, `already_denied`, `already_failed`, `already_expired`. */
   | { readonly kind: "settled"; readonly decision: string; readonly body: JsonObject };
 
 /** What a dry run says the gate would do. */
@@ -28,7 +28,8 @@ export function readOutcome(answer: Answer): Outcome {
   const body = objectOf(answer.body);
   const decision = textOf(body, "decision");
   // Held still: also the answer to an approval that others must join before the call runs.
-  if (answer.status === 202) return { kind: "held", approvalId: textOf(body, "approval_id"), body };
+  if (answer.status === 202 || decision === "pending_approval")
+    return { kind: "held", approvalId: textOf(body, "approval_id"), body };
   switch (decision) {
     case "executed":
       return {
@@ -42,12 +43,9 @@ export function readOutcome(answer: Answer): Outcome {
     case "would_hold":
     case "would_deny":
       return { kind: "planned", decision, body };
-    case "already_approved":
-    case "already_denied":
-    case "already_failed":
-      return { kind: "settled", decision, body };
     default:
-      throw malformed("decision");
+      if (!decision.startsWith("already_")) throw malformed("decision");
+      return { kind: "settled", decision, body };
   }
 }
 

@@ -68,8 +68,10 @@ const CODES: Readonly<Record<number, string>> = {
 export function gateError(status: number, body: Json, retryAfter: string | null): GateError {
   const members = isJsonObject(body) ? body : {};
   const code = text(members.error) ?? CODES[status] ?? `unexpected_status_${status}`;
-  const message =
+  const said =
     text(members.message) ?? text(members.deny_reason) ?? `the gate answered ${code} (http ${status})`;
+  const why = reasonsOf(members).filter((reason) => !said.includes(reason));
+  const message = why.length === 0 ? said : `${said}: ${why.join("; ")}`;
   const wait =
     retryAfter !== null && /^[0-9]{1,6}$/.test(retryAfter) ? `try again in ${retryAfter} s` : undefined;
   return new GateError(
@@ -83,4 +85,11 @@ export function gateError(status: number, body: Json, retryAfter: string | null)
 
 function text(value: Json | undefined): string | undefined {
   return typeof value === "string" && value !== "" ? value.slice(0, 4096) : undefined;
+}
+
+/** Why, as far as the caller may know: `reason`, and the texts of `reasons`. */
+function reasonsOf(members: JsonObject): readonly string[] {
+  const listed = Array.isArray(members.reasons) ? members.reasons : [];
+  const texts = listed.map((entry: Json) => (isJsonObject(entry) ? text(entry.text) : undefined));
+  return [text(members.reason), ...texts].filter((found) => found !== undefined);
 }

@@ -79,18 +79,7 @@ export class OperatorClient {
    * @param detail as {@link approval} gave it, and as the operator saw it
    */
   async approve(id: string, detail: JsonObject): Promise<Outcome> {
-    if (textOf(detail, "approval_id") !== id)
-      throw new ClientError("malformed_answer", "the gate described another approval than the one asked for");
-    const statement = approvalStatement(
-      this.options.operator.key,
-      {
-        approvalId: id,
-        planHash: textOf(detail, "plan_hash"),
-        requestHash: textOf(detail, "request_hash"),
-        decision: "approve",
-      },
-      this.options.clock.now(),
-    );
+    const statement = this.statement(id, detail, "approve");
     const request: Call = {
       method: "POST",
       path: `/v1/approvals/${uuidSegment(id)}/approve`,
@@ -104,9 +93,30 @@ export class OperatorClient {
     );
   }
 
-  async deny(id: string, reason: string | null): Promise<JsonObject> {
-    const request: Call = { method: "POST", path: `/v1/approvals/${uuidSegment(id)}/deny`, body: { reason } };
+  /**
+   * Refuses a hold. The refusal is signed as an approval is, unless the gate no longer has the plan.
+   * @param detail as {@link approval} gave it
+   */
+  async deny(id: string, detail: JsonObject, reason: string | null): Promise<JsonObject> {
+    const statement = typeof detail.plan_hash === "string" ? this.statement(id, detail, "deny") : null;
+    const request: Call = {
+      method: "POST",
+      path: `/v1/approvals/${uuidSegment(id)}/deny`,
+      body: { reason, statement },
+    };
     return objectOf((await this.request(request)).body);
+  }
+
+  private statement(id: string, detail: JsonObject, decision: "approve" | "deny"): string {
+    if (textOf(detail, "approval_id") !== id)
+      throw new ClientError("malformed_answer", "the gate described another approval than the one asked for");
+    const claims = {
+      approvalId: id,
+      planHash: textOf(detail, "plan_hash"),
+      requestHash: textOf(detail, "request_hash"),
+      decision,
+    };
+    return approvalStatement(this.options.operator.key, claims, this.options.clock.now());
   }
 
   /** Raises the revocation epoch: leases, holds and grants that were given until now are worth nothing. */

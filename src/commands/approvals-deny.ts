@@ -13,10 +13,10 @@ export default defineCommand({
   },
   async run({ args }) {
     const client = await openOperator(surroundings(args));
-    const answer = await client.deny(args.id, args.reason ?? null);
+    const answer = await client.deny(args.id, await client.approval(args.id), args.reason ?? null);
     if (args.json) await printJson(answer);
-    const decision = answer.decision;
-    if (decision === "already_approved" || decision === "already_failed")
+    const { decision } = answer;
+    if (typeof decision === "string" && decision.startsWith("already_") && decision !== "already_denied")
       throw new EndedError(EXIT.error, decision, `the approval ${args.id} has already been decided`);
     if (!args.json) await printLine(`denied ${args.id}: ${cell(answer.deny_reason)}`);
     return 0;

@@ -64,7 +64,7 @@ export default defineCommand({
       session_id: args["session-id"],
       after: readTime("--after", args.after),
       before: readTime("--before", args.before),
-      unresolved: args.unresolved ? "true" : undefined,
+      unresolved: args.unresolved ? "1" : undefined,
     };
     for (const [name, value] of Object.entries(optional)) if (value !== undefined) filters[name] = value;
     const client = await openOperator(surroundings(args));

@@ -1,4 +1,5 @@
 import type { Outcome } from "../client/answers.ts";
+import type { JsonObject } from "../core/json.ts";
 import { EndedError, EXIT } from "./exit-code.ts";
 import { isTerminal, jsonText, note, printJson, printLine, safe } from "./output.ts";
 
@@ -26,7 +27,7 @@ export async function printOutcome(outcome: Outcome, json: boolean): Promise<num
       throw new EndedError(
         EXIT.held,
         "pending_approval",
-        `held for approval ${outcome.approvalId}; nothing has happened yet`,
+        `held for approval ${outcome.approvalId}${votesText(outcome.body)}; nothing has happened yet`,
         `an operator decides with: latchgate approvals approve ${outcome.approvalId}`,
       );
     case "planned":
@@ -37,4 +38,11 @@ export async function printOutcome(outcome: Outcome, json: boolean): Promise<num
     case "settled":
       throw new EndedError(EXIT.error, outcome.decision, "the approval has already been decided");
   }
+}
+
+/** Where more than one operator must agree, how many have. */
+function votesText({ votes, quorum }: JsonObject): string {
+  return typeof votes === "number" && typeof quorum === "number"
+    ? `, ${votes} of ${quorum} have approved`
+    : "";
 }

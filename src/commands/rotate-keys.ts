@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { ClientError } from "../client/errors.ts";
 import { openOperator } from "../client/open.ts";
+import { LatchGateError } from "../core/errors.ts";
 import { findProject } from "../config/project.ts";
 import { defineCommand, OPERATOR_FLAGS } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
@@ -10,14 +11,22 @@ import { surroundings } from "./surroundings.ts";
 const PURPOSES = ["evidence", "checkpoint", "lease"] as const;
 
 export default defineCommand({
-  meta: { name: "rotate-keys", description: "Replace a key of the gate; the log records it, signed by the old key" },
+  meta: {
+    name: "rotate-keys",
+    description: "Replace a key of the gate; the log records it, signed by the old key",
+  },
   args: {
-    purpose: { type: "string", description: `${PURPOSES.join(", ")}; evidence by default`, valueHint: "PURPOSE" },
+    purpose: {
+      type: "string",
+      description: `${PURPOSES.join(", ")}; evidence by default`,
+      valueHint: "PURPOSE",
+    },
     ...OPERATOR_FLAGS,
   },
   async run({ args }) {
     const purpose = PURPOSES.find((known) => known === (args.purpose ?? "evidence"));
-    if (purpose === undefined) throw new UsageError(`there is no key for ${args.purpose}`, `one of ${PURPOSES.join(", ")}`);
+    if (purpose === undefined)
+      throw new UsageError(`there is no key for ${args.purpose}`, `one of ${PURPOSES.join(", ")}`);
     const rotated = (await rotateRunning(args, purpose)) ?? (await rotateStopped(args, purpose));
     if (args.json) await printJson({ ok: true, ...rotated });
     else
@@ -37,11 +46,15 @@ async function rotateRunning(
 ): Promise<Rotated | null> {
   try {
     const client = await openOperator(surroundings(args));
-    const { body } = await client.request({ method: "POST", path: "/v1/admin/rotate-keys", body: { purpose } });
+    const { body } = await client.request({
+      method: "POST",
+      path: "/v1/admin/rotate-keys",
+      body: { purpose },
+    });
     const { previous_kid, kid } = body as unknown as Rotated; // the admin api's own answer
     return { purpose, previous_kid, kid };
   } catch (error) {
-    if (error instanceof ClientError && error.code === "gate_unreachable") return null;
+    if (error instanceof LatchGateError && error.code === "gate_unreachable") return null;
     throw error;
   }
 }

@@ -199,7 +199,8 @@ export class Execution {
     try {
       return parseJson(text, { bytes: outputLimit(this.request.limits), depth: 32 });
     } catch (error) {
-      if (error instanceof JsonError) throw new Error(`the output is not json: ${error.message}`, { cause: error });
+      if (error instanceof JsonError)
+        throw new Error(`the output is not json: ${error.message}`, { cause: error });
       throw error;
     }
   }

@@ -82,7 +82,10 @@ class Pool implements Sandbox {
   private readonly runnerOptions: RunnerOptions;
   private readonly clock: Clock;
   private readonly groups = new Map<string, Group>();
-  private readonly components = new Map<string, { readonly component: IngestedComponent; readonly group: Group }>();
+  private readonly components = new Map<
+    string,
+    { readonly component: IngestedComponent; readonly group: Group }
+  >();
   private readonly executions = new Set<Execution>();
   /** Every process that has not been seen to end. */
   private readonly processes = new Set<RunnerProcess>();
@@ -116,7 +119,9 @@ class Pool implements Sandbox {
   register(component: IngestedComponent): void {
     if (this.components.has(component.digest)) return;
     const group =
-      component.origin === "builtin" ? this.group(BUILTIN, this.options.runners) : this.group(component.digest, 1);
+      component.origin === "builtin"
+        ? this.group(BUILTIN, this.options.runners)
+        : this.group(component.digest, 1);
     group.components.push(component);
     this.components.set(component.digest, { component, group });
     for (const runner of group.runners) runner.load(component);
@@ -140,9 +145,13 @@ class Pool implements Sandbox {
     });
     const ungranted = component.imports.find((name) => request.granted?.includes(name) === false);
     if (request.signal.aborted) execution.fail("cancelled", "the call was cancelled");
-    else if (request.deadline <= this.clock.monotonic()) execution.fail("deadline", "the deadline has passed");
+    else if (request.deadline <= this.clock.monotonic())
+      execution.fail("deadline", "the deadline has passed");
     else if (ungranted !== undefined)
-      execution.fail("import_not_granted", `the component imports ${ungranted}, which is not granted to this action`);
+      execution.fail(
+        "import_not_granted",
+        `the component imports ${ungranted}, which is not granted to this action`,
+      );
     else {
       group.queue.push(execution);
       this.dispatch(group);
@@ -282,7 +291,8 @@ class Pool implements Sandbox {
   /** Without a runner and without one on its way, waiting would only turn a clear answer into a late one. */
   private refuse(group: Group): void {
     if (group.runners.length > 0 || group.starting > 0) return;
-    for (const execution of [...group.queue]) execution.lost(`no runner could be started: ${this.lastFailure}`);
+    for (const execution of [...group.queue])
+      execution.lost(`no runner could be started: ${this.lastFailure}`);
   }
 
   private onLost(runner: RunnerProcess): void {

@@ -82,7 +82,11 @@ export class RunnerProcess implements RunnerLink {
     if (this.lost || this.loaded.has(component.digest)) return;
     const id = this.loaded.size + 1;
     this.loaded.set(component.digest, id);
-    this.channel?.send(FRAME.load, 0, encodeLoad({ component: id, plan: component.plan, cores: component.cores }));
+    this.channel?.send(
+      FRAME.load,
+      0,
+      encodeLoad({ component: id, plan: component.plan, cores: component.cores }),
+    );
   }
 
   /** Sends a call to the runner, which is ready. */

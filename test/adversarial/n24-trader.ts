@@ -12,4 +12,5 @@ self.onmessage = (event: MessageEvent<{ stop: Int32Array; deep: string; link: st
     renameSync(deep, link);
     renameSync(spare, deep);
   }
+  self.postMessage("stopped");
 };

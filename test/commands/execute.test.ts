@@ -342,6 +342,27 @@ describe("exit codes", () => {
     );
   });
 
+  test("people get every reason", async () => {
+    const reasons = [
+      { code: "acl_denied", text: "not on the list" },
+      { code: "risk", text: "too much risk" },
+    ];
+    bench.gate.on(EXECUTE, {
+      status: 403,
+      body: { error: "policy_denied", message: "denied: not on the list", reasons },
+    });
+    expect((await bench.run(["execute", "act"])).stderr).toBe(
+      "error: denied: not on the list: too much risk (policy_denied)\n",
+    );
+    bench.gate.on(EXECUTE, {
+      status: 422,
+      body: { error: "schema_violation", message: "no fit", reason: "/a must be text" },
+    });
+    expect((await bench.run(["execute", "act"])).stderr).toBe(
+      "error: no fit: /a must be text (schema_violation)\n",
+    );
+  });
+
   test("a held call names the approval and how to decide it", async () => {
     bench.gate.on(EXECUTE, HELD);
     const ended = await bench.run(["execute", "act"]);

@@ -139,7 +139,7 @@ describe("approvals approve", () => {
   const replies: [string, { status: number; body?: JsonObject; breakOff?: boolean }, number, string][] = [
     [
       "more operators must join",
-      { status: 202, body: { decision: "counted", approval_id: UUID, votes: 1 } },
+      { status: 200, body: { decision: "pending_approval", approval_id: UUID, votes: 1, quorum: 2 } },
       6,
       "pending_approval",
     ],
@@ -182,7 +182,18 @@ describe("the other commands on holds", () => {
     });
     const ended = await bench.run(["approvals", "deny", UUID, "--reason", "not today", ...AS]);
     expect(ended).toEqual({ code: 0, stdout: `denied ${UUID}: not today\n`, stderr: "" });
-    expect(bench.admin.calls(DENY)[0]?.body).toBe('{"reason":"not today"}');
+    const body = JSON.parse(bench.admin.calls(DENY)[0]?.body ?? "") as { reason: string; statement: string };
+    expect(body.reason).toBe("not today");
+    const { payload } = await jwtVerify(body.statement, EmbeddedJWK, { typ: "latchgate-approval+jws" });
+    expect(payload).toMatchObject({ approval_id: UUID, plan_hash: "sha256:11", decision: "deny" });
+  });
+
+  test("deny is unsigned when the plan is gone", async () => {
+    const { plan_hash: _, ...detail } = DETAIL;
+    bench.admin.on(SHOW, { status: 200, body: detail });
+    bench.admin.on(DENY, { status: 200, body: { decision: "deny", approval_id: UUID } });
+    expect((await bench.run(["approvals", "deny", UUID, ...AS])).code).toBe(0);
+    expect(bench.admin.calls(DENY)[0]?.body).toBe('{"reason":null,"statement":null}');
   });
 
   test("deny fails when the call has run", async () => {
@@ -253,7 +264,7 @@ describe("audit", () => {
       after: "2026-01-31T00:00:00.000Z",
       before: "2026-02-01T00:00:00.000Z",
       limit: "1000",
-      unresolved: "true",
+      unresolved: "1",
     });
   });
 

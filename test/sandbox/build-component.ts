@@ -1,6 +1,6 @@
 import { parse } from "@bytecodealliance/jco-transpile/wasm-tools";
-import { sha256Hex } from "../../src/core/bytes.ts";
 import { compileComponent, componentFromCore } from "../../scripts/assemblyscript.ts";
+import { sha256Hex } from "../../src/core/bytes.ts";
 
 /**
  * Compiles one AssemblyScript file to a provider component. It exports `execute(ptr: usize, len: usize): usize`,

@@ -20,7 +20,13 @@ function asking(name: string, value: Parameters<typeof encodeValue>[1]): Uint8Ar
   return to.done();
 }
 
-const request = asking("io-http.request", { method: "GET", url: "https://a.example/", headers: [], body: null, timeoutMs: 0 });
+const request = asking("io-http.request", {
+  method: "GET",
+  url: "https://a.example/",
+  headers: [],
+  body: null,
+  timeoutMs: 0,
+});
 const OK = Buffer.from('\0{"ok":true}');
 
 /** What is sent when a call arrives. */

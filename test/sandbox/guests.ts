@@ -37,14 +37,7 @@ export function execute(ptr: usize, len: usize): usize {
 
 /** Never ends and never asks the host for anything. */
 export const SPINS = `
-export function execute(ptr: usize, len: usize): usize { for (;;) {} }
-`;
-
-/** Never ends; begins by asking the host for a URL. */
-export const ASKS_THEN_SPINS = `
-import { ascii } from "../lib/abi";
-${IO_HTTP}
-export function execute(ptr: usize, len: usize): usize { get("https://api.example.com/"); for (;;) {} }
+export function execute(ptr: usize, len: usize): usize { for (;;) {} return 0; }
 `;
 
 /** Counts its calls in a global and in memory; a fresh instance always answers 1 and 1. */

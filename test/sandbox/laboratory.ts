@@ -89,7 +89,11 @@ export function silence() {
   return { asked, script };
 }
 
-export function run(sandbox: Sandbox, digest: string, request: Partial<RunRequest> = {}): Promise<RunOutcome> {
+export function run(
+  sandbox: Sandbox,
+  digest: string,
+  request: Partial<RunRequest> = {},
+): Promise<RunOutcome> {
   return sandbox.run({
     digest,
     task: "{}",
@@ -99,4 +103,27 @@ export function run(sandbox: Sandbox, digest: string, request: Partial<RunReques
     signal: new AbortController().signal,
     ...request,
   });
+}
+
+/** A host call that waits until the test answers it. */
+export function held() {
+  let answer: () => void = () => {};
+  let heard: () => void = () => {};
+  const asked = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  const released = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const script = async (call: HostCall) => {
+    heard();
+    await released;
+    return respond(200)(call);
+  };
+  return { asked, script, answer: () => answer() };
+}
+
+/** Turns of the event loop until it holds; the test's own timeout is the limit. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

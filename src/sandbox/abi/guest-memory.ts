@@ -56,7 +56,8 @@ export class GuestMemory {
     if (typeof answer !== "number") throw new AbiError("realloc gave no address");
     const ptr = answer >>> 0;
     if (ptr % align !== 0) throw new AbiError("realloc gave an address that is not aligned");
-    if (ptr + size > this.memory.buffer.byteLength) throw new AbiError("realloc gave an address beyond the memory");
+    if (ptr + size > this.memory.buffer.byteLength)
+      throw new AbiError("realloc gave an address beyond the memory");
     return ptr;
   }
 }

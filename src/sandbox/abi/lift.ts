@@ -133,7 +133,9 @@ function liftRange(
     if (ptr % type.item.align !== 0) throw new AbiError("pointer is not aligned");
     memory.bytes(ptr, length * type.item.size);
     budget.take(length * type.item.size);
-    return Array.from({ length }, (_, index) => lift(type.item, memory, ptr + index * type.item.size, budget));
+    return Array.from({ length }, (_, index) =>
+      lift(type.item, memory, ptr + index * type.item.size, budget),
+    );
   }
   budget.take(length);
   return type.kind === "string" ? memory.text(ptr, length) : memory.bytes(ptr, length).slice();

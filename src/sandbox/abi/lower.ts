@@ -36,7 +36,8 @@ export function lower(type: WitType, value: WitValue, memory: GuestMemory, ptr: 
       if (!Array.isArray(value)) throw mismatch(type);
       const items: readonly WitValue[] = value;
       const start = memory.allocate(type.item.align, items.length * type.item.size);
-      for (const [index, item] of items.entries()) lower(type.item, item, memory, start + index * type.item.size);
+      for (const [index, item] of items.entries())
+        lower(type.item, item, memory, start + index * type.item.size);
       return storePair(memory, ptr, [start, items.length]);
     }
     case "record":

@@ -108,7 +108,10 @@ function limits(from: Cursor): Limits {
 
 function bounded({ least, most }: Limits, limit: number, unit: string): Uint8Array {
   if (least > limit)
-    throw new ComponentError("component_too_large", `the component starts with ${least} ${unit}; ${limit} are allowed`);
+    throw new ComponentError(
+      "component_too_large",
+      `the component starts with ${least} ${unit}; ${limit} are allowed`,
+    );
   return Buffer.concat([Uint8Array.of(0x01), leb(least), leb(most === null ? limit : Math.min(most, limit))]);
 }
 

@@ -81,7 +81,9 @@ export class Cursor {
     try {
       return decoder.decode(raw);
     } catch (cause) {
-      throw new ComponentError("component_malformed", "not a valid component: a name is not utf-8", { cause });
+      throw new ComponentError("component_malformed", "not a valid component: a name is not utf-8", {
+        cause,
+      });
     }
   }
 
@@ -98,7 +100,11 @@ export function malformed(detail: string): ComponentError {
 }
 
 export function unsupported(what: string): ComponentError {
-  return new ComponentError("component_unsupported", `the component uses ${what}, which the sandbox does not run`, {
-    hint: "build it as one core module with wasm-tools component new, against the world latchgate:provider/provider",
-  });
+  return new ComponentError(
+    "component_unsupported",
+    `the component uses ${what}, which the sandbox does not run`,
+    {
+      hint: "build it as one core module with wasm-tools component new, against the world latchgate:provider/provider",
+    },
+  );
 }

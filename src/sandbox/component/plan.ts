@@ -15,7 +15,10 @@ export interface LinkStep {
 
 export type NamespaceImport =
   | { readonly namespace: string; readonly instance: number }
-  | { readonly namespace: string; readonly members: readonly (readonly [name: string, source: CoreSource])[] };
+  | {
+      readonly namespace: string;
+      readonly members: readonly (readonly [name: string, source: CoreSource])[];
+    };
 
 export interface CoreExport {
   readonly instance: number;

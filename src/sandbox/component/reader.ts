@@ -28,7 +28,12 @@ type CoreInstance =
 
 type ComponentFunction =
   | { readonly kind: "imported"; readonly name: string }
-  | { readonly kind: "lifted"; readonly signature: string; readonly execute: CoreExport; readonly options: CanonOptions };
+  | {
+      readonly kind: "lifted";
+      readonly signature: string;
+      readonly execute: CoreExport;
+      readonly options: CanonOptions;
+    };
 
 interface CanonOptions {
   readonly memory: CoreExport | null;
@@ -107,7 +112,10 @@ class Reader {
       if (type.kind === "value") continue;
       const declared = worldFunction(`${name}.${member}`);
       if (declared === undefined || type.kind !== "function")
-        throw new ComponentError("component_import_unknown", `the component imports ${quoted(`${name}.${member}`)}`);
+        throw new ComponentError(
+          "component_import_unknown",
+          `the component imports ${quoted(`${name}.${member}`)}`,
+        );
       if (type.signature !== declared.signature)
         throw new ComponentError(
           "component_signature_mismatch",
@@ -239,7 +247,8 @@ class Reader {
       throw new ComponentError("component_export_missing", "the component does not export execute");
     if (this.exported.kind !== "lifted" || this.exported.signature !== EXECUTE_SIGNATURE) throw mismatch();
     const { execute, options } = this.exported;
-    if (options.memory === null || options.realloc === null) throw malformed("execute is lifted without memory");
+    if (options.memory === null || options.realloc === null)
+      throw malformed("execute is lifted without memory");
     return { steps: this.steps, execute, memory: options.memory, realloc: options.realloc };
   }
 }

@@ -76,7 +76,9 @@ export async function openChannel(fd: number, events: ChannelEvents): Promise<Ch
       queueMicrotask(flush);
     },
     flushed() {
-      return !open || queue.length === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve));
+      return !open || queue.length === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => waiting.push(resolve));
     },
     close: () => finish(null),
   };

@@ -5,15 +5,15 @@ import { lower, lowerBytes } from "../abi/lower.ts";
 import { FRAME } from "../protocol/frame.ts";
 import {
   type EndReason,
+  type ExecuteMessage,
   encodeEnded,
   encodeLog,
   encodeReturned,
-  type ExecuteMessage,
   MOST_LOGS,
 } from "../protocol/message.ts";
 import { decodeValue, encodeValue, WireReader, WireWriter } from "../protocol/value.ts";
 import type { WitType, WitValue } from "../wit/type.ts";
-import { WORLD_FUNCTIONS, type LogLevel, type WorldFunction } from "../wit/world.ts";
+import { type LogLevel, WORLD_FUNCTIONS, type WorldFunction } from "../wit/world.ts";
 import type { LoadedComponent } from "./component.ts";
 import { promiseIntegration } from "./jspi.ts";
 

@@ -74,7 +74,8 @@ function resolve(
 ): Bun.WebAssembly.ImportValue {
   if (source.from === "instance") return exported(instances, source.export);
   const declared = worldFunction(source.function);
-  if (declared === undefined) throw new RangeError("the link plan names a function that the world does not have");
+  if (declared === undefined)
+    throw new RangeError("the link plan names a function that the world does not have");
   return host(declared, guestMemory(instances, source.memory, source.realloc));
 }
 
@@ -91,7 +92,10 @@ function guestMemory(
   return new GuestMemory(found, take as Realloc); // a function of the guest; what it answers is checked
 }
 
-function exported(instances: readonly WebAssembly.Instance[], { instance, name }: CoreExport): Bun.WebAssembly.ExportValue {
+function exported(
+  instances: readonly WebAssembly.Instance[],
+  { instance, name }: CoreExport,
+): Bun.WebAssembly.ExportValue {
   const value = exportsOf(instances, instance)[name];
   if (value === undefined) throw new RangeError("the link plan names an export that is not there");
   return value;

@@ -1,7 +1,9 @@
 /** JavaScript Promise Integration, which the declarations of WebAssembly do not know yet. */
 interface PromiseIntegration {
   /** A host function that the guest waits for when it returns a promise. */
-  readonly Suspending: new (call: (...args: readonly unknown[]) => unknown) => Bun.WebAssembly.ExportValue;
+  readonly Suspending: new (
+    call: (...args: readonly unknown[]) => unknown,
+  ) => Bun.WebAssembly.ExportValue;
   /** An export as a function whose promise settles when the guest is through. */
   promising(call: Bun.WebAssembly.ExportValue): (...args: readonly number[]) => Promise<unknown>;
 }

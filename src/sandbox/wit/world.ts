@@ -1,6 +1,19 @@
 import type { HostCallKind } from "../../core/host-call.ts";
-import { bool, bytes, enumeration, list, option, record, result, string, tuple, u16, u32, u64 } from "./type.ts";
 import type { WitType } from "./type.ts";
+import {
+  bool,
+  bytes,
+  enumeration,
+  list,
+  option,
+  record,
+  result,
+  string,
+  tuple,
+  u16,
+  u32,
+  u64,
+} from "./type.ts";
 
 /** The world of providers/wit/provider.wit as data. A test holds the two together. */
 export const PACKAGE = "latchgate:provider";

@@ -37,6 +37,9 @@ export interface Front {
   close(deadlineMs: number): Promise<void>;
 }
 
+/** Connections over the limit that may wait for their refusal to be read; those beyond are cut at once. */
+const TURNED_AWAY_AT_ONCE = 64;
+
 /** Opens no socket yet. Throws `peer_credentials_unavailable` on a system that does not tell who connects. */
 export function createFront(options: FrontOptions): Front {
   return new UnixFront(options);
@@ -50,6 +53,8 @@ class UnixFront implements Front {
   private readonly http: HttpServer;
   private readonly listeners: { readonly server: NetServer; readonly file: SocketFile }[] = [];
   private readonly open = new Set<Connection>();
+  /** Refused before they were served, and still reading their answer. */
+  private readonly turnedAway = new Set<Socket>();
   /** By socket, for node:http's events, which know nothing else. */
   private readonly bySocket = new WeakMap<Duplex, Connection>();
   private readonly perUid = new Map<number, number>();
@@ -89,12 +94,10 @@ class UnixFront implements Front {
       this.open.size >= this.limits.connections ||
       held >= this.limits.connectionsPerUid
     ) {
-      const fault = new HttpFault(
-        503,
-        "too_many_connections",
-        "no room for another connection; try again later",
+      this.turnAway(
+        socket,
+        new HttpFault(503, "too_many_connections", "no room for another connection; try again later"),
       );
-      turnAway(socket, fault);
       return;
     }
     if (origin.peer !== null) this.perUid.set(origin.peer.uid, held + 1);
@@ -120,6 +123,7 @@ class UnixFront implements Front {
       server.close();
       withdrawSocket(file);
     }
+    for (const socket of [...this.turnedAway]) socket.destroy();
     for (const connection of [...this.open]) connection.drain();
     if (this.open.size > 0) await this.untilEmpty(deadlineMs);
     clearInterval(this.sweeper);
@@ -143,7 +147,7 @@ class UnixFront implements Front {
       peer = this.readPeer(socket);
     } catch (error) {
       this.options.onError(error);
-      turnAway(socket, internalFault());
+      this.turnAway(socket, internalFault());
       return;
     }
     this.accept(socket, { peer, label });
@@ -179,6 +183,24 @@ class UnixFront implements Front {
     return server;
   }
 
+  /** Answers a connection that gets no place. It may take its answer for a moment, unless too many do. */
+  private turnAway(socket: Socket, fault: HttpFault): void {
+    // The client may be gone already; there is nobody else to tell.
+    socket.on("error", () => socket.destroy());
+    socket.end(fault.bytes());
+    if (this.turnedAway.size >= TURNED_AWAY_AT_ONCE) {
+      socket.destroySoon();
+      return;
+    }
+    socket.resume();
+    const cut = setTimeout(() => socket.destroy(), this.limits.lingerMs);
+    this.turnedAway.add(socket);
+    socket.on("close", () => {
+      clearTimeout(cut);
+      this.turnedAway.delete(socket);
+    });
+  }
+
   private sweep(): void {
     const now = this.clock.monotonic();
     for (const connection of this.open) connection.sweep(now);
@@ -194,11 +216,4 @@ class UnixFront implements Front {
     }
     if (this.open.size === 0) this.emptied?.();
   }
-}
-
-function turnAway(socket: Socket, fault: HttpFault): void {
-  // The client may be gone already; there is nobody else to tell.
-  socket.on("error", () => socket.destroy());
-  socket.write(fault.bytes());
-  socket.destroySoon();
 }

@@ -5,13 +5,12 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  realpathSync,
   rmSync,
   type Stats,
   unlinkSync,
 } from "node:fs";
 import { connect, type Server } from "node:net";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { LatchGateError } from "../../core/errors.ts";
 
 export interface SocketPlacement {
@@ -42,13 +41,14 @@ const LONGEST_PATH_BYTES = 107;
  * that is not a socket), `socket_in_use` (another process listens there). What nobody listens on is removed first.
  */
 export async function publishSocket(server: Server, placement: SocketPlacement): Promise<SocketFile> {
-  const folder = secureFolder(dirname(resolve(placement.path)));
-  const path = join(folder, basename(placement.path));
+  const path = resolve(placement.path);
+  const folder = dirname(path);
   // The private folder's name and the name in it are as long as `.s-xxxxxx/s`.
   if (Buffer.byteLength(path) > LONGEST_PATH_BYTES || Buffer.byteLength(folder) + 12 > LONGEST_PATH_BYTES)
     throw new SocketPathError("socket_path_too_long", `a socket path may have ${LONGEST_PATH_BYTES} bytes`, {
       hint: "choose a shorter folder, for example below /run",
     });
+  secureFolder(folder);
   await clearStale(path);
   const cradle = mkdtempSync(join(folder, ".s-"));
   try {
@@ -74,14 +74,13 @@ export function withdrawSocket(file: SocketFile): void {
 }
 
 /** The folder, made 0700 if it is missing; others must not be able to put a socket of theirs where ours is expected. */
-function secureFolder(folder: string): string {
+function secureFolder(folder: string): void {
   if (lookAt(folder) === null) mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stats = lstatSync(folder);
   if (!stats.isDirectory()) throw insecure("is not a folder");
   const uid = process.geteuid?.();
   if (stats.uid !== uid && stats.uid !== 0) throw insecure("belongs to another account");
   if ((stats.mode & 0o022) !== 0) throw insecure("can be written by others");
-  return realpathSync(folder);
 }
 
 function insecure(what: string): SocketPathError {

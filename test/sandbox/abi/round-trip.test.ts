@@ -7,7 +7,9 @@ import { bytes, list, option, string, tuple, u64 } from "../../../src/sandbox/wi
 import { FS_ERRORS, WORLD_FUNCTIONS } from "../../../src/sandbox/wit/world.ts";
 import { valueOf } from "../wit/values.ts";
 
-const TYPES = WORLD_FUNCTIONS.flatMap(({ params, result }) => (result === null ? params : [...params, result]));
+const TYPES = WORLD_FUNCTIONS.flatMap(({ params, result }) =>
+  result === null ? params : [...params, result],
+);
 const budget = () => new LiftBudget(100_000);
 
 /** Memory with an honest allocator from `start` on. */
@@ -82,9 +84,9 @@ describe("canonical abi", () => {
   ])("refuses a string at %p of %p bytes", (ptr, length) => {
     const { guest } = honest();
     expect(() => liftFlat(string, guest, new FlatValues([ptr, length]), budget())).toThrow(AbiError);
-    expect(() => liftFlat(bytes, guest, new FlatValues([ptr | 0, length | 0]), new LiftBudget(2 ** 40))).toThrow(
-      "beyond the memory",
-    );
+    expect(() =>
+      liftFlat(bytes, guest, new FlatValues([ptr | 0, length | 0]), new LiftBudget(2 ** 40)),
+    ).toThrow("beyond the memory");
   });
 
   test("takes a string that ends with the memory", () => {
@@ -97,7 +99,9 @@ describe("canonical abi", () => {
     const { guest, memory } = honest();
     for (const text of [[0xff], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xe2, 0x82]]) {
       new Uint8Array(memory.buffer).set(text, 64);
-      expect(() => liftFlat(string, guest, new FlatValues([64, text.length]), budget())).toThrow("not valid utf-8");
+      expect(() => liftFlat(string, guest, new FlatValues([64, text.length]), budget())).toThrow(
+        "not valid utf-8",
+      );
     }
   });
 
@@ -111,7 +115,9 @@ describe("canonical abi", () => {
     const { guest } = honest();
     const mode = WORLD_FUNCTIONS.find(({ name }) => name === "io-fs.write")?.params[0];
     if (mode === undefined) throw new Error("the world has no io-fs.write");
-    expect(() => liftFlat(mode, guest, new FlatValues([0, 0, 0, 0, 2, 0, 0, 0]), budget())).toThrow("enum case");
+    expect(() => liftFlat(mode, guest, new FlatValues([0, 0, 0, 0, 2, 0, 0, 0]), budget())).toThrow(
+      "enum case",
+    );
     expect(() => liftFlat(option(bytes), guest, new FlatValues([2, 0, 0]), budget())).toThrow("discriminant");
     expect(FS_ERRORS).toHaveLength(13);
   });
@@ -130,7 +136,9 @@ describe("canonical abi", () => {
       view.setUint32(1024 + at + 4, 40_000, true);
     }
     const headers = list(tuple([string, string]));
-    expect(() => liftFlat(headers, guest, new FlatValues([1024, 500]), budget())).toThrow("larger than 100000 bytes");
+    expect(() => liftFlat(headers, guest, new FlatValues([1024, 500]), budget())).toThrow(
+      "larger than 100000 bytes",
+    );
   });
 
   test.each([

@@ -62,7 +62,11 @@ describe("checkMemories", () => {
   test("refuses a second memory and an imported one", async () => {
     const one = await parse("(module (memory 1))");
     const imports = await parse('(module (import "m" "memory" (memory 1)))');
-    expect(() => checkMemories([one, one])).toThrow(expect.objectContaining({ code: "component_unsupported" }));
-    expect(() => checkMemories([imports])).toThrow(expect.objectContaining({ code: "component_unsupported" }));
+    expect(() => checkMemories([one, one])).toThrow(
+      expect.objectContaining({ code: "component_unsupported" }),
+    );
+    expect(() => checkMemories([imports])).toThrow(
+      expect.objectContaining({ code: "component_unsupported" }),
+    );
   });
 });

@@ -94,7 +94,10 @@ describe("readComponent", () => {
   });
 
   test("answers any damage with a refusal or a structure, never with another error", () => {
-    const damage = fc.array(fc.tuple(fc.nat(component.byteLength - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+    const damage = fc.array(fc.tuple(fc.nat(component.byteLength - 1), fc.nat(255)), {
+      minLength: 1,
+      maxLength: 4,
+    });
     fc.assert(
       fc.property(damage, (changes) => {
         const bytes = Uint8Array.from(component);

@@ -6,7 +6,9 @@ import { u64, type WitType, type WitValue } from "../../../src/sandbox/wit/type.
 import { WORLD_FUNCTIONS } from "../../../src/sandbox/wit/world.ts";
 import { valueOf } from "../wit/values.ts";
 
-const TYPES = WORLD_FUNCTIONS.flatMap(({ params, result }) => (result === null ? params : [...params, result]));
+const TYPES = WORLD_FUNCTIONS.flatMap(({ params, result }) =>
+  result === null ? params : [...params, result],
+);
 
 function encoded(type: WitType, value: WitValue): Uint8Array {
   const to = new WireWriter();
@@ -63,7 +65,9 @@ describe("values on the wire", () => {
     const type = log?.params[0];
     if (type === undefined) throw new Error("the world has no log function");
     for (const bytes of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98]])
-      expect(() => decoded(type, Uint8Array.from([bytes.length, 0, 0, 0, ...bytes]))).toThrow("not valid utf-8");
+      expect(() => decoded(type, Uint8Array.from([bytes.length, 0, 0, 0, ...bytes]))).toThrow(
+        "not valid utf-8",
+      );
   });
 
   test("are refused beyond 2^53 - 1", () => {

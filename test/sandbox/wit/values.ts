@@ -27,7 +27,9 @@ export function valueOf(type: WitType): fc.Arbitrary<WitValue> {
     case "record":
       return fc
         .tuple(...type.fields.map((field) => valueOf(field.type)))
-        .map((values) => Object.fromEntries(type.fields.map((field, index) => [field.member, values[index] ?? null])));
+        .map((values) =>
+          Object.fromEntries(type.fields.map((field, index) => [field.member, values[index] ?? null])),
+        );
     case "tuple":
       return fc.tuple(...type.fields.map((field) => valueOf(field.type)));
     case "option":

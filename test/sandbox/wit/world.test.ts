@@ -29,7 +29,9 @@ describe("the world as data", () => {
     const wit = providerWit();
     expect(wit).toContain(declared);
     const component = await dummyOf(wit.replace(declared, changed));
-    expect(() => readComponent(component)).toThrow(expect.objectContaining({ code: "component_signature_mismatch" }));
+    expect(() => readComponent(component)).toThrow(
+      expect.objectContaining({ code: "component_signature_mismatch" }),
+    );
   });
 
   test("passes every parameter in registers, and every result through memory", () => {
@@ -41,7 +43,12 @@ describe("the world as data", () => {
 
   test("knows its imports by their full name alone", () => {
     expect(interfaceOf("latchgate:provider/io-http@0.1.0")).toBe("io-http");
-    for (const name of ["io-http", "latchgate:provider/io-http", "latchgate:provider/io-http@0.1.1", "wasi:io/poll@0.2.0"])
+    for (const name of [
+      "io-http",
+      "latchgate:provider/io-http",
+      "latchgate:provider/io-http@0.1.1",
+      "wasi:io/poll@0.2.0",
+    ])
       expect(interfaceOf(name)).toBeNull();
   });
 });

@@ -1,0 +1,298 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { compileComponent } from "../../../scripts/assemblyscript.ts";
+import type { HostAnswer, HostCall } from "../../../src/core/host-call.ts";
+import type { Json } from "../../../src/core/json.ts";
+import {
+  BUILTIN_NAMES,
+  type BuiltinName,
+  ingestComponent,
+  loadBuiltins,
+  type Sandbox,
+} from "../../../src/sandbox/index.ts";
+import { validateComponent } from "../../../src/sandbox/validate.ts";
+import { LIMITS, openSandbox, respond, run, ScriptedDoor } from "../laboratory.ts";
+
+const PROVIDERS = join(import.meta.dir, "../../../providers");
+let sandbox: Sandbox;
+const digests = new Map<BuiltinName, string>();
+
+beforeAll(async () => {
+  sandbox = await openSandbox({ runners: 1 });
+  for (const [name, component] of await loadBuiltins()) {
+    sandbox.register(component);
+    digests.set(name, component.digest);
+  }
+});
+
+afterAll(async () => {
+  await sandbox.close();
+});
+
+async function ask(
+  name: BuiltinName,
+  task: Json,
+  script: (call: HostCall) => HostAnswer,
+  limits = LIMITS,
+): Promise<{ output: Json; asked: readonly HostCall[] }> {
+  const door = new ScriptedDoor(script);
+  const outcome = await run(sandbox, digests.get(name) ?? "", { task: JSON.stringify(task), door, limits });
+  if (outcome.status !== "ok") throw new Error(JSON.stringify(outcome));
+  return { output: outcome.output, asked: door.asked };
+}
+
+const GET = { method: "GET", url: "https://api.example.com/", headers: [], body_base64: null, timeout_ms: 0 };
+
+describe("the built-in components", () => {
+  test.each([...BUILTIN_NAMES])("%s is what its sources build, and pinned", async (name) => {
+    const committed = readFileSync(join(PROVIDERS, name, `${name}.wasm`));
+    expect(Buffer.from(await compileComponent(`${name}/index.ts`)).equals(committed)).toBe(true);
+    const pins: Record<string, string> = JSON.parse(readFileSync(join(PROVIDERS, "digests.json"), "utf8"));
+    expect(pins[name]).toBe(`sha256:${createHash("sha256").update(committed).digest("hex")}`);
+  });
+
+  test.each([...BUILTIN_NAMES])("%s passes full validation", async (name) => {
+    const bytes = readFileSync(join(PROVIDERS, name, `${name}.wasm`));
+    const pin = digests.get(name) ?? "";
+    const component = await ingestComponent({ bytes, pin, origin: "builtin", validate: validateComponent });
+    expect((await loadBuiltins()).get(name)).toEqual(component);
+  });
+
+  test("import what they use", async () => {
+    const builtins = await loadBuiltins();
+    expect([...(builtins.get("http_api")?.imports ?? [])].sort()).toEqual(["io-http", "io-log"]);
+    expect([...(builtins.get("fs")?.imports ?? [])].sort()).toEqual(["io-fs", "io-log"]);
+  });
+});
+
+describe("http_api", () => {
+  test("makes exactly the request of its task", async () => {
+    const text = fc.string({ unit: "grapheme", maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(
+        text,
+        text,
+        fc.array(fc.tuple(text, text), { maxLength: 40 }),
+        fc.option(fc.uint8Array({ maxLength: 200 })),
+        fc.nat(0xffff_ffff),
+        async (method, url, headers, body, timeout) => {
+          const task = {
+            method,
+            url,
+            headers,
+            body_base64: body === null ? null : Buffer.from(body).toString("base64"),
+            timeout_ms: timeout,
+          };
+          const { asked } = await ask("http_api", task, respond(200));
+          expect(asked).toEqual([
+            {
+              kind: "http.request",
+              method,
+              url,
+              headers,
+              body: body === null ? null : Uint8Array.from(body),
+              timeoutMs: timeout,
+            },
+          ]);
+        },
+      ),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  test("tells the answer as it came", async () => {
+    const text = fc.string({ unit: "grapheme", maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 200, max: 299 }),
+        fc.array(fc.tuple(text, text), { maxLength: 40 }),
+        fc.uint8Array({ maxLength: 200 }),
+        async (status, headers, body) => {
+          const { output } = await ask("http_api", GET, (call) => ({
+            kind: call.kind,
+            ok: { status, headers, body: Uint8Array.from(body) },
+          }));
+          expect(output).toEqual({
+            ok: true,
+            status,
+            headers,
+            body_base64: Buffer.from(body).toString("base64"),
+          });
+        },
+      ),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  test.each([100, 199, 300, 301, 404, 500, 599])(
+    "status %p is not ok, and all of the answer is there",
+    async (status) => {
+      const { output } = await ask("http_api", GET, respond(status, "why", [["x-a", "b"]]));
+      expect(output).toEqual({
+        ok: false,
+        status,
+        headers: [["x-a", "b"]],
+        body_base64: Buffer.from("why").toString("base64"),
+        error: { code: "http_status", message: `the server answered ${status}` },
+      });
+    },
+  );
+
+  test("tells a refusal of the host by its code", async () => {
+    const { output } = await ask("http_api", GET, (call) => ({ kind: call.kind, err: "differs_from_plan" }));
+    expect(output).toMatchObject({ ok: false, error: { code: "differs_from_plan" } });
+  });
+
+  test("escapes what JSON must escape", async () => {
+    const value = '\u0000\u001f"\\\u007f\u2028é😀';
+    const { output } = await ask("http_api", GET, respond(200, "", [[value, value]]));
+    expect(output).toMatchObject({ headers: [[value, value]] });
+  });
+
+  test("carries 10 MiB each way within 64 MiB of memory", async () => {
+    const body = Buffer.alloc(10 * 1_048_576, "0123456789abcdef");
+    const limits = { ...LIMITS, requestBytes: body.length, responseBytes: body.length, memoryMb: 64 };
+    const task = { ...GET, method: "POST", body_base64: body.toString("base64") };
+    const { output, asked } = await ask("http_api", task, respond(200, body.toString()), limits);
+    expect(asked[0]?.kind === "http.request" && asked[0].body !== null && body.equals(asked[0].body)).toBe(
+      true,
+    );
+    const text = (output as { body_base64: string }).body_base64;
+    expect(text === task.body_base64).toBe(true);
+  }, 20_000);
+
+  test.each([
+    ["an unknown member", { ...GET, follow_redirects: true }],
+    ["no url", { method: "GET" }],
+    ["a body that is not base64", { ...GET, body_base64: "not base64" }],
+    ["a body with a foreign character", { ...GET, body_base64: "AAA*" }],
+  ])("asks for nothing when its task has %s", async (_, task) => {
+    const door = new ScriptedDoor();
+    const outcome = await run(sandbox, digests.get("http_api") ?? "", { task: JSON.stringify(task), door });
+    expect(outcome).toMatchObject({ status: "guest_error" });
+    expect(door.asked).toEqual([]);
+  });
+
+  test("keeps the url out of the log", async () => {
+    const outcome = await run(sandbox, digests.get("http_api") ?? "", { task: JSON.stringify(GET) });
+    expect(outcome).toMatchObject({ logs: [{ level: "debug", message: 'answered 200 to "GET"' }] });
+  });
+});
+
+describe("fs", () => {
+  const hash = createHash("sha256").update("content").digest();
+  const READ = { operation: "read", path: "a/b.txt", content_base64: null, expected_before_hash: null };
+  const content = Buffer.from("content");
+
+  test("reads", async () => {
+    const { output, asked } = await ask("fs", READ, () => ({
+      kind: "fs.read",
+      ok: { content, hash, sizeBytes: content.length },
+    }));
+    expect(asked).toEqual([{ kind: "fs.read", path: "a/b.txt" }]);
+    expect(output).toEqual({
+      ok: true,
+      path: "a/b.txt",
+      size_bytes: 7,
+      hash: `sha256:${hash.toString("hex")}`,
+      content_base64: content.toString("base64"),
+    });
+  });
+
+  test("creates", async () => {
+    const task = { ...READ, operation: "create", content_base64: content.toString("base64") };
+    const { output, asked } = await ask("fs", task, () => ({
+      kind: "fs.write",
+      ok: { beforeHash: null, afterHash: hash, bytesBefore: 0, bytesWritten: 7 },
+    }));
+    expect(asked).toEqual([
+      {
+        kind: "fs.write",
+        path: "a/b.txt",
+        content: Uint8Array.from(content),
+        mode: "create",
+        expectedBeforeHash: null,
+      },
+    ]);
+    expect(output).toEqual({
+      ok: true,
+      path: "a/b.txt",
+      after_hash: `sha256:${hash.toString("hex")}`,
+      bytes_written: 7,
+    });
+  });
+
+  test("overwrites, against the hash that it expects", async () => {
+    const before = createHash("sha256").update("before").digest();
+    const task = {
+      ...READ,
+      operation: "overwrite",
+      content_base64: content.toString("base64"),
+      expected_before_hash: before.toString("hex"),
+    };
+    const { output, asked } = await ask("fs", task, () => ({
+      kind: "fs.write",
+      ok: { beforeHash: before, afterHash: hash, bytesBefore: Number.MAX_SAFE_INTEGER, bytesWritten: 7 },
+    }));
+    expect(asked).toMatchObject([{ mode: "overwrite", expectedBeforeHash: Uint8Array.from(before) }]);
+    expect(output).toEqual({
+      ok: true,
+      path: "a/b.txt",
+      after_hash: `sha256:${hash.toString("hex")}`,
+      bytes_written: 7,
+      before_hash: `sha256:${before.toString("hex")}`,
+      bytes_before: Number.MAX_SAFE_INTEGER,
+    });
+  });
+
+  test("deletes", async () => {
+    const { output, asked } = await ask("fs", { ...READ, operation: "delete" }, () => ({
+      kind: "fs.delete",
+      ok: { ok: true },
+    }));
+    expect(asked).toEqual([{ kind: "fs.delete", path: "a/b.txt" }]);
+    expect(output).toEqual({ ok: true, path: "a/b.txt", deleted: true });
+  });
+
+  test.each([
+    ["path_denied", "path_denied"],
+    ["already_exists", "already_exists"],
+    ["symlink_escape", "symlink_escape"],
+    ["io_error", "io_error"],
+    ["operation_not_allowed", "operation_not_allowed"],
+    ["differs_from_plan", "operation_not_allowed"],
+    ["not_granted", "operation_not_allowed"],
+    ["deadline", "io_error"],
+  ])("tells %s as %s, for each operation", async (err, code) => {
+    for (const operation of ["read", "create", "overwrite", "delete"]) {
+      const task = { ...READ, operation, content_base64: "AAAA" };
+      const { output } = await ask("fs", task, (call) => ({ kind: call.kind, err }));
+      expect(output).toMatchObject({ ok: false, error: { code } });
+    }
+  });
+
+  test("refuses content that is not base64 before it asks", async () => {
+    for (const content_base64 of ["A", "AA=A", "====", "A===", "AB C", null]) {
+      const { output, asked } = await ask("fs", { ...READ, operation: "create", content_base64 }, () => ({
+        kind: "fs.write",
+        err: "must not be asked",
+      }));
+      expect(output).toMatchObject({ ok: false, error: { code: "invalid_content" } });
+      expect(asked).toEqual([]);
+    }
+  });
+
+  test("refuses another operation and a malformed hash before it asks", async () => {
+    for (const change of [{ operation: "chmod", content_base64: "" }, { expected_before_hash: "AB" }]) {
+      const door = new ScriptedDoor();
+      const task = JSON.stringify({ ...READ, ...change });
+      expect(await run(sandbox, digests.get("fs") ?? "", { task, door })).toMatchObject({
+        status: "guest_error",
+      });
+      expect(door.asked).toEqual([]);
+    }
+  });
+});
