@@ -1,6 +1,16 @@
 /** Starts the compiled binary as a gate in a scratch folder of its own, the way an operator would. */
-import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
 import { createHash } from "node:crypto";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createProject } from "../src/commands/first-start.ts";
@@ -72,12 +82,14 @@ export async function startGate(setup: GateSetup = {}): Promise<GateProcess> {
   const dir = join(root, ".latchgate");
   const { operatorKey } = createProject(dir, join(state, "latchgate"));
   if (setup.config !== undefined) appendFileSync(join(dir, "latchgate.toml"), `\n${setup.config}\n`);
-  if (setup.policy !== undefined) writeFileSync(join(dir, "policies/data.json"), JSON.stringify(setup.policy));
+  if (setup.policy !== undefined)
+    writeFileSync(join(dir, "policies/data.json"), JSON.stringify(setup.policy));
   for (const [path, content] of Object.entries(setup.files ?? {})) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), content);
   }
-  for (const [name, yaml] of Object.entries(setup.actions ?? {})) writeFileSync(join(dir, "actions", name), yaml);
+  for (const [name, yaml] of Object.entries(setup.actions ?? {}))
+    writeFileSync(join(dir, "actions", name), yaml);
   for (const component of setup.components ?? [])
     writeFileSync(join(dir, "providers", `${digestOf(component).slice(7)}.wasm`), component);
   return launch({ scratch, root, dir, state, operatorKey }, setup);
@@ -198,8 +210,20 @@ export async function runBinary(
 }
 
 /** Policy data that lets one principal do everything, for tests whose subject is not policy. */
-export function openPolicy(principal = `uid:${process.getuid?.()}`, more: Record<string, unknown> = {}): unknown {
-  const actions = ["http_fetch", "http_post", "http_put", "http_delete", "web_read", "fs_read", "fs_write", "fs_delete"];
+export function openPolicy(
+  principal = `uid:${process.getuid?.()}`,
+  more: Record<string, unknown> = {},
+): unknown {
+  const actions = [
+    "http_fetch",
+    "http_post",
+    "http_put",
+    "http_delete",
+    "web_read",
+    "fs_read",
+    "fs_write",
+    "fs_delete",
+  ];
   const effects = ["http_read", "http_write", "http_delete", "fs_read", "fs_write", "fs_delete"];
   const extra = (more["actions"] as string[] | undefined) ?? [];
   return {

@@ -138,7 +138,9 @@ export class WireAgent {
     return agent;
   }
 
-  requestLease(options: { readonly maxCalls?: number; readonly scopes?: readonly string[] } = {}): Promise<WireAnswer> {
+  requestLease(
+    options: { readonly maxCalls?: number; readonly scopes?: readonly string[] } = {},
+  ): Promise<WireAnswer> {
     return send(this.socket, {
       method: "POST",
       path: "/v1/leases",
@@ -151,7 +153,12 @@ export class WireAgent {
     });
   }
 
-  async call(method: string, path: string, body?: string, more: Readonly<Record<string, string>> = {}): Promise<WireAnswer> {
+  async call(
+    method: string,
+    path: string,
+    body?: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<WireAnswer> {
     return send(this.socket, {
       method,
       path,
@@ -165,7 +172,11 @@ export class WireAgent {
     });
   }
 
-  execute(action: string, params: unknown = {}, more: Readonly<Record<string, string>> = {}): Promise<WireAnswer> {
+  execute(
+    action: string,
+    params: unknown = {},
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<WireAnswer> {
     return this.call("POST", `/v1/actions/${action}/execute`, JSON.stringify(params), more);
   }
 
@@ -190,7 +201,10 @@ export class WireOperator {
     this.token = token;
   }
 
-  static async of(gate: { readonly adminSocket: string; readonly operatorKey: string }): Promise<WireOperator> {
+  static async of(gate: {
+    readonly adminSocket: string;
+    readonly operatorKey: string;
+  }): Promise<WireOperator> {
     return new WireOperator(gate.adminSocket, await keyFromPem(gate.operatorKey));
   }
 
@@ -212,6 +226,10 @@ export class WireOperator {
   }
 
   deny(id: string, reason?: string): Promise<WireAnswer> {
-    return this.call("POST", `/v1/approvals/${id}/deny`, reason === undefined ? undefined : JSON.stringify({ reason }));
+    return this.call(
+      "POST",
+      `/v1/approvals/${id}/deny`,
+      reason === undefined ? undefined : JSON.stringify({ reason }),
+    );
   }
 }

@@ -154,7 +154,8 @@ function policyParams(manifest: Manifest, params: JsonObject): PolicyParams {
   const values: Record<string, string | number | boolean | null> = {};
   for (const name of manifest.policy_params) {
     const value = Object.hasOwn(params, name) ? params[name] : null;
-    values[name] = typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;
+    values[name] =
+      typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;
   }
   return values;
 }

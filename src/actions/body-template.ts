@@ -31,7 +31,7 @@ export function bodyKind(body: BodyTemplate): keyof typeof CONTENT_TYPES {
 /** `{$param: name}` gives the name. */
 export function parameterName(value: unknown): string | null {
   if (!isJsonObject(value)) return null;
-  const name = value["$param"];
+  const name = value.$param;
   return typeof name === "string" && Object.keys(value).length === 1 ? name : null;
 }
 
@@ -72,7 +72,10 @@ export function findParameters(
   }
   for (const [name, value] of Object.entries(template)) {
     if (name.startsWith("$"))
-      findings.push({ path: [...path, name], message: "a member that starts with $ must be {$param: name} alone" });
+      findings.push({
+        path: [...path, name],
+        message: "a member that starts with $ must be {$param: name} alone",
+      });
     findParameters(value, [...path, name], true, uses, findings);
   }
 }
@@ -123,7 +126,8 @@ function renderForm(form: NonNullable<BodyTemplate["form"]>, params: JsonObject)
     const parameter = parameterName(form[name]);
     const given = parameter === null ? form[name] : params[parameter];
     for (const value of [given].flat())
-      if (value !== undefined && value !== null && typeof value !== "object") fields.append(name, String(value));
+      if (value !== undefined && value !== null && typeof value !== "object")
+        fields.append(name, String(value));
   }
   return fields.toString();
 }

@@ -4,8 +4,14 @@ import type { Manifest } from "./manifest-schema.ts";
 import type { Parameter } from "./parameters.ts";
 
 export type Checked =
-  | { readonly ok: true; /** With defaults applied: what is hashed, planned and shown. */ readonly params: JsonObject }
-  | { readonly ok: false; /** Short lines without the values; may be shown to the agent. */ readonly problems: readonly string[] };
+  | {
+      readonly ok: true /** With defaults applied: what is hashed, planned and shown. */;
+      readonly params: JsonObject;
+    }
+  | {
+      readonly ok: false /** Short lines without the values; may be shown to the agent. */;
+      readonly problems: readonly string[];
+    };
 
 /** Checks an agent's parameters against the schema of a manifest. The body itself is left as it is. */
 export function checkParameters(

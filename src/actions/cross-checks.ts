@@ -1,20 +1,24 @@
 import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
-import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
+import { isHeaderValue } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
 import { type FsSection, type HttpSection, type Manifest, unknownKey } from "./manifest-schema.ts";
+import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { allowsTarget } from "./target-rules.ts";
 import { parseUrlTemplate, type UrlTemplate } from "./url-template.ts";
-import { isHeaderValue } from "./header-rules.ts";
 
 /** The rules that look at several members of a manifest whose own shape is right. All that is wrong is reported. */
 export function crossCheck(manifest: Manifest): Finding[] {
   const params = manifest.params as JsonObject; // the yaml reader lets only JSON values through
   const parameters = parametersOf(params);
   const template = manifest.http === undefined ? null : parseUrlTemplate(manifest.http.url);
-  const findings: Finding[] = [...sectionFindings(manifest), ...effectFindings(manifest), ...riskFindings(manifest)];
+  const findings: Finding[] = [
+    ...sectionFindings(manifest),
+    ...effectFindings(manifest),
+    ...riskFindings(manifest),
+  ];
   if (template !== null && !template.ok) findings.push({ path: ["http", "url"], message: template.message });
   const uses: Use[] = [];
   if (manifest.http !== undefined && template?.ok === true) {
@@ -36,12 +40,15 @@ function sectionFindings(manifest: Manifest): Finding[] {
   const { http, fs, provider, verify, egress, response } = manifest;
   const findings: Finding[] = [];
   const add = (path: string, message: string) => findings.push({ path: [path], message });
-  if ((http === undefined) === (fs === undefined)) add("", "must have exactly one of the sections http and fs");
-  if (provider === "builtin:http_api" && http === undefined) add("provider", "builtin:http_api needs an http section");
+  if ((http === undefined) === (fs === undefined))
+    add("", "must have exactly one of the sections http and fs");
+  if (provider === "builtin:http_api" && http === undefined)
+    add("provider", "builtin:http_api needs an http section");
   if (provider === "builtin:fs" && fs === undefined) add("provider", "builtin:fs needs an fs section");
   if (verify.kind === "http" && http === undefined) add("verify", "kind http needs an http section");
   if (verify.kind === "fs_hash" && fs === undefined) add("verify", "kind fs_hash needs an fs section");
-  if (fs !== undefined && (egress.hosts.length > 0 || egress.learn)) add("egress", "an fs action has no egress");
+  if (fs !== undefined && (egress.hosts.length > 0 || egress.learn))
+    add("egress", "an fs action has no egress");
   if (fs !== undefined && (response.headers.length > 0 || response.schema !== undefined))
     add("response", "an fs action has no remote response");
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");
@@ -51,7 +58,8 @@ function sectionFindings(manifest: Manifest): Finding[] {
 function effectFindings(manifest: Manifest): Finding[] {
   const implied = impliedEffects(manifest);
   if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
-  const what = manifest.fs === undefined ? `method ${manifest.http?.method}` : `operation ${manifest.fs.operation}`;
+  const what =
+    manifest.fs === undefined ? `method ${manifest.http?.method}` : `operation ${manifest.fs.operation}`;
   return [{ path: ["effects"], message: `${what} needs the effect ${implied.slice(0, 2).join(" or ")}` }];
 }
 
@@ -60,7 +68,10 @@ function egressFindings(manifest: Manifest, http: HttpSection, template: UrlTemp
   const findings: Finding[] = [];
   for (const [i, entry] of hosts.entries())
     if (typeof entry !== "string" && entry.methods !== undefined && !entry.methods.includes(http.method))
-      findings.push({ path: ["egress", "hosts", i], message: `never applies: its methods lack ${http.method}` });
+      findings.push({
+        path: ["egress", "hosts", i],
+        message: `never applies: its methods lack ${http.method}`,
+      });
   if (template.kind === "whole") {
     if (hosts.length === 0 && !learn)
       findings.push({ path: ["egress"], message: "names no host; list hosts or set learn: true" });
@@ -69,7 +80,10 @@ function egressFindings(manifest: Manifest, http: HttpSection, template: UrlTemp
   if (learn) findings.push({ path: ["egress", "learn"], message: "has no use: the url fixes its host" });
   const host = template.host.kind === "fixed" ? template.host.host : `*${template.host.suffix}`;
   if (!allowsTarget(manifest.egress, http.method, host, template.port))
-    findings.push({ path: ["http", "url"], message: `the host ${host}:${template.port} is outside egress.hosts` });
+    findings.push({
+      path: ["http", "url"],
+      message: `the host ${host}:${template.port} is outside egress.hosts`,
+    });
   return findings;
 }
 
@@ -79,21 +93,29 @@ function httpFindings(http: HttpSection): Finding[] {
     findings.push({ path: ["http", "body"], message: `a ${http.method} request has no body` });
   for (const [name, value] of Object.entries(http.headers))
     if (typeof value === "string" && !isHeaderValue(value))
-      findings.push({ path: ["http", "headers", name], message: "must be visible ascii without outer spaces" });
+      findings.push({
+        path: ["http", "headers", name],
+        message: "must be visible ascii without outer spaces",
+      });
   return findings;
 }
 
-function fsFindings(manifest: Manifest, fs: FsSection, parameters: ReadonlyMap<string, Parameter>): Finding[] {
+function fsFindings(
+  manifest: Manifest,
+  fs: FsSection,
+  parameters: ReadonlyMap<string, Parameter>,
+): Finding[] {
   const findings: Finding[] = [];
   const add = (member: string, message: string) => findings.push({ path: ["fs", member], message });
   const writes = fs.operation === "write";
-  if (writes !== (fs.content !== undefined)) add("content", writes ? "a write needs content" : "is for write alone");
+  if (writes !== (fs.content !== undefined))
+    add("content", writes ? "a write needs content" : "is for write alone");
   if (!writes && fs.mode !== undefined) add("mode", "is for write alone");
   if (fs.operation === "read" && fs.expected_before_hash !== undefined)
     add("expected_before_hash", "is for write and delete");
   if (fs.mode !== undefined && typeof fs.mode !== "string") {
     const schema = parameters.get(fs.mode.$param)?.schema;
-    const values = isJsonObject(schema) ? schema["enum"] : undefined;
+    const values = isJsonObject(schema) ? schema.enum : undefined;
     if (!Array.isArray(values) || !values.every((value) => value === "create" || value === "overwrite"))
       add("mode", "its parameter must be an enum of create and overwrite");
   }
@@ -103,9 +125,15 @@ function fsFindings(manifest: Manifest, fs: FsSection, parameters: ReadonlyMap<s
       if (glob instanceof GlobError) findings.push({ path: ["fs", list, i], message: glob.message });
     }
   if (fs.operation === "read" && fs.max_file_kb > manifest.limits.response_kb)
-    add("max_file_kb", `${fs.max_file_kb} kb cannot fit into limits.response_kb ${manifest.limits.response_kb}`);
+    add(
+      "max_file_kb",
+      `${fs.max_file_kb} kb cannot fit into limits.response_kb ${manifest.limits.response_kb}`,
+    );
   if (writes && fs.max_file_kb > manifest.limits.request_kb)
-    add("max_file_kb", `${fs.max_file_kb} kb cannot fit into limits.request_kb ${manifest.limits.request_kb}`);
+    add(
+      "max_file_kb",
+      `${fs.max_file_kb} kb cannot fit into limits.request_kb ${manifest.limits.request_kb}`,
+    );
   return findings;
 }
 
@@ -131,7 +159,10 @@ function useFindings(
     if (use.as !== "expected") used.add(use.parameter);
     const parameter = parameters.get(use.parameter);
     if (parameter === undefined) {
-      const message = unknownKey(use.parameter, parameters.keys().toArray()).replace("unknown key", "unknown parameter");
+      const message = unknownKey(use.parameter, parameters.keys().toArray()).replace(
+        "unknown key",
+        "unknown parameter",
+      );
       findings.push({ path: use.path, message });
       continue;
     }
@@ -148,14 +179,18 @@ function useFindings(
 
 function useFault(use: Use, parameter: Parameter): string | null {
   const name = use.parameter;
-  if (!use.mayBeAbsent && !parameter.present) return `${name} must be required or have a default to stand here`;
+  if (!use.mayBeAbsent && !parameter.present)
+    return `${name} must be required or have a default to stand here`;
   if (use.as === "json" || use.as === "expected") return null;
   const types = [...(parameter.types ?? [])].filter((type) => type !== "null");
   const allowed: readonly string[] = KIND_TYPES[use.as === "policy" ? "scalar" : use.as];
   if (types.length === 0 || !types.every((type) => allowed.includes(type)))
     return `${name} must be declared as ${allowed.join(", ")} to stand here`;
   if (!use.mayBeAbsent && parameter.nullable) return `${name} must not be null to stand here`;
-  if (use.as === "base64" && !(isJsonObject(parameter.schema) && parameter.schema["contentEncoding"] === "base64"))
+  if (
+    use.as === "base64" &&
+    !(isJsonObject(parameter.schema) && parameter.schema.contentEncoding === "base64")
+  )
     return `${name} must declare contentEncoding: base64`;
   return null;
 }
@@ -165,7 +200,7 @@ function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parame
   const cap = manifest.limits.request_kb * 1024;
   const findings: Finding[] = [];
   for (const { name, schema } of parameters.values()) {
-    const most = isJsonObject(schema) ? schema["maxLength"] : undefined;
+    const most = isJsonObject(schema) ? schema.maxLength : undefined;
     if (typeof most === "number" && most + name.length + 7 > cap)
       findings.push({
         path: ["params", "properties", name, "maxLength"],

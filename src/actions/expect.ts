@@ -49,7 +49,8 @@ export function judge(
     const rejected = statusExpected(verify, status) ? rejectedBody(expectation.response, output) : [];
     if (rejected.length > 0) return { outcome: "rejected_response", reasons: rejected };
   }
-  if (verify.kind === "none" && effects.length === 0) return { outcome: "unverifiable_declared", reasons: [] };
+  if (verify.kind === "none" && effects.length === 0)
+    return { outcome: "unverifiable_declared", reasons: [] };
   const reasons = effectFaults(effects, plan, raw, output);
   if (verify.kind === "http" && plan.kind === "http") {
     const [effect] = effects;
@@ -83,7 +84,8 @@ function effectFaults(
   output: HttpOutput | null,
 ): string[] {
   const faults: string[] = [];
-  for (const effect of effects) if (effect.error !== null) faults.push(`a host call ended with ${effect.error}`);
+  for (const effect of effects)
+    if (effect.error !== null) faults.push(`a host call ended with ${effect.error}`);
   const [effect] = effects;
   if (effect === undefined) return ["no effect was observed"];
   if (effects.length > 1) faults.push("more than one effect was observed");
@@ -100,7 +102,7 @@ function httpFaults(effect: HttpEffect, plan: HttpPlan, raw: Json, output: HttpO
   if (effect.origin + effect.target !== plan.url) faults.push("the observed url is not the planned one");
   const hash = plan.body === null ? null : sha256Hex(plan.body);
   if (effect.requestHash !== hash) faults.push("the observed body is not the planned one");
-  const claimed = isJsonObject(raw) ? raw["status"] : undefined;
+  const claimed = isJsonObject(raw) ? raw.status : undefined;
   if (claimed !== undefined && claimed !== effect.status)
     faults.push("the provider reports another status than was observed");
   if (output !== null && sha256Hex(output.body) !== effect.responseHash)
@@ -111,7 +113,8 @@ function httpFaults(effect: HttpEffect, plan: HttpPlan, raw: Json, output: HttpO
 function assertionFaults(verify: Verify, output: HttpOutput | null, params: JsonObject): string[] {
   if (verify.kind !== "http" || verify.assert.length === 0) return [];
   const content = output === null ? null : contentOf(output);
-  if (content === null || !("json" in content)) return ["the response is not json, so nothing in it can be asserted"];
+  if (content === null || !("json" in content))
+    return ["the response is not json, so nothing in it can be asserted"];
   const faults: string[] = [];
   for (const assertion of verify.assert) {
     const found = resolvePointer(content.json, assertion.pointer);
@@ -146,15 +149,21 @@ function fsFaults(effect: FsEffect, plan: FsPlan, raw: Json): string[] {
   const claim = isJsonObject(raw) ? raw : {};
   const says = (member: string, hash: string | null) => hash !== null && claim[member] === `sha256:${hash}`;
   const { beforeHash, afterHash } = effect;
-  wants(claim["ok"] === true && claim["path"] === plan.path, "the provider does not report success for the path");
+  wants(claim.ok === true && claim.path === plan.path, "the provider does not report success for the path");
   switch (plan.operation) {
     case "read": {
       const hash = afterHash ?? beforeHash;
-      wants(hash !== null && (beforeHash === null || beforeHash === hash), "the host has no hash of what was read");
+      wants(
+        hash !== null && (beforeHash === null || beforeHash === hash),
+        "the host has no hash of what was read",
+      );
       wants(says("hash", hash), "the provider reports another hash than was observed");
-      const encoded = claim["content_base64"];
+      const encoded = claim.content_base64;
       const content = typeof encoded === "string" ? fromBase64(encoded) : null;
-      wants(content !== null && sha256Hex(content) === hash, "the provider reports other content than was read");
+      wants(
+        content !== null && sha256Hex(content) === hash,
+        "the provider reports other content than was read",
+      );
       return faults;
     }
     case "create":
@@ -168,7 +177,7 @@ function fsFaults(effect: FsEffect, plan: FsPlan, raw: Json): string[] {
     }
     case "delete":
       wants(beforeHash !== null && afterHash === null, "the host has no hash of what was deleted");
-      wants(claim["deleted"] === true, "the provider does not report the deletion");
+      wants(claim.deleted === true, "the provider does not report the deletion");
   }
   if (plan.expectedBeforeHash !== null)
     wants(beforeHash === plan.expectedBeforeHash, "the old content is not the expected one");

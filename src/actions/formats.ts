@@ -1,8 +1,9 @@
-import type { Format } from "ajv/dist/2020";
 import { isIP } from "node:net";
+import type { Format } from "ajv/dist/2020";
 import { parseTargetUrl } from "../core/url.ts";
 
-const HOST = /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+const HOST =
+  /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 const UUID = /^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
 const TIME = /^([01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
@@ -31,7 +32,8 @@ function isUri(text: string): boolean {
 export const FORMATS: Readonly<Record<string, Format>> = {
   date: isDate,
   time: TIME,
-  "date-time": (text: string) => /^.{10}[Tt ]/.test(text) && isDate(text.slice(0, 10)) && TIME.test(text.slice(11)),
+  "date-time": (text: string) =>
+    /^.{10}[Tt ]/.test(text) && isDate(text.slice(0, 10)) && TIME.test(text.slice(11)),
   email: (text: string) => {
     const at = text.lastIndexOf("@");
     return at > 0 && EMAIL_LOCAL.test(text.slice(0, at)) && HOST.test(text.slice(at + 1));

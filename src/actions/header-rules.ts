@@ -45,7 +45,8 @@ export function requestHeaderFault(name: string): string | null {
 /** Why a response header cannot be shown to an agent, or null. */
 export function responseHeaderFault(name: string): string | null {
   if (!TOKEN.test(name)) return "header names are lower-case tokens";
-  if (CREDENTIALS.has(name) || name.startsWith("proxy-")) return `the header ${name} is never shown to an agent`;
+  if (CREDENTIALS.has(name) || name.startsWith("proxy-"))
+    return `the header ${name} is never shown to an agent`;
   return null;
 }
 

@@ -139,13 +139,13 @@ function describe(error: ErrorObject): string {
   switch (error.keyword) {
     case "additionalProperties":
     case "unevaluatedProperties":
-      return `${place}unknown member ${quoted(String(params["additionalProperty"] ?? params["unevaluatedProperty"]))}`;
+      return `${place}unknown member ${quoted(String(params.additionalProperty ?? params.unevaluatedProperty))}`;
     case "required":
-      return `${place}${quoted(String(params["missingProperty"]))} is required`;
+      return `${place}${quoted(String(params.missingProperty))} is required`;
     case "enum":
-      return `${place}must be one of ${JSON.stringify(params["allowedValues"]).slice(0, 200)}`;
+      return `${place}must be one of ${JSON.stringify(params.allowedValues).slice(0, 200)}`;
     case "pattern":
-      return `${place}must match ${String(params["pattern"]).slice(0, 200)}`;
+      return `${place}must match ${String(params.pattern).slice(0, 200)}`;
     default:
       return `${place}${error.message ?? error.keyword}`;
   }

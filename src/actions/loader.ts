@@ -69,7 +69,9 @@ function presetIds(
     if (builtins.has(id)) continue;
     const near = didYouMean(id, builtins.keys());
     const hint = near === undefined ? "" : `; did you mean ${near}?`;
-    problems.push(problem("unknown_action", "preset", `no built-in action is called ${id.slice(0, 64)}${hint}`));
+    problems.push(
+      problem("unknown_action", "preset", `no built-in action is called ${id.slice(0, 64)}${hint}`),
+    );
   }
   return new Set(only);
 }
@@ -100,7 +102,11 @@ function overrideProblem(entry: Loaded, replaced: Loaded | undefined): LoadProbl
   if (replaced === undefined || replaced.digest === digest) {
     if (manifest.override === undefined) return null;
     const message = "nothing is overridden: no earlier manifest has this id; remove override";
-    return { ...problem("manifest_invalid", source.file, message), line: line(["override"]), path: "override" };
+    return {
+      ...problem("manifest_invalid", source.file, message),
+      line: line(["override"]),
+      path: "override",
+    };
   }
   if (manifest.override !== undefined) return null;
   const reasons = weakenings(replaced.manifest, manifest);
@@ -113,7 +119,11 @@ function problem(code: LoadProblemCode, file: string, message: string): LoadProb
   return { code, file, line: null, path: "", message };
 }
 
-async function readDirectory(path: string, origin: string, problems: LoadProblem[]): Promise<ManifestSource[]> {
+async function readDirectory(
+  path: string,
+  origin: string,
+  problems: LoadProblem[],
+): Promise<ManifestSource[]> {
   let names: string[];
   let home: string;
   try {

@@ -13,8 +13,8 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as 
 function closed<Shape extends z.core.$ZodShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => {
-      if (issue.code !== "unrecognized_keys" || !Array.isArray(issue["keys"])) return undefined;
-      return issue["keys"].map((key) => unknownKey(String(key), Object.keys(shape))).join("\n");
+      if (issue.code !== "unrecognized_keys" || !Array.isArray(issue.keys)) return undefined;
+      return issue.keys.map((key) => unknownKey(String(key), Object.keys(shape))).join("\n");
     },
   });
 }
@@ -58,14 +58,20 @@ const method = z.enum(METHODS);
 const port = whole(1, 65_535);
 
 const egressEntry = closed({
-  host: ruled(hostPatternFault).describe("An exact host name, or *.example.com for any name below example.com."),
+  host: ruled(hostPatternFault).describe(
+    "An exact host name, or *.example.com for any name below example.com.",
+  ),
   methods: z.array(method).min(1).optional().describe("Methods that may be used there; all when absent."),
   ports: z.array(port).min(1).default([443]),
 });
 
 const egress = closed({
   hosts: z
-    .array(z.union([ruled(hostPatternFault), egressEntry], { error: "must be a host pattern or {host, methods, ports}" }))
+    .array(
+      z.union([ruled(hostPatternFault), egressEntry], {
+        error: "must be a host pattern or {host, methods, ports}",
+      }),
+    )
     .max(64)
     .default([]),
   learn: z
@@ -83,12 +89,21 @@ const oneBody = exactlyOne(BODY_KINDS);
 
 const http = closed({
   method,
-  url: z.string().min(1).max(2048).describe("An RFC 6570 template, or {+url} for a parameter that is a whole URL."),
+  url: z
+    .string()
+    .min(1)
+    .max(2048)
+    .describe("An RFC 6570 template, or {+url} for a parameter that is a whole URL."),
   headers: z
-    .record(ruled(requestHeaderFault), z.union([z.string(), parameter], { error: "must be text or {$param: name}" }))
+    .record(
+      ruled(requestHeaderFault),
+      z.union([z.string(), parameter], { error: "must be text or {$param: name}" }),
+    )
     .default({}),
   body: closed({
-    json: json.optional().describe("Any JSON; {$param: name} stands for a parameter, never spliced into text."),
+    json: json
+      .optional()
+      .describe("Any JSON; {$param: name} stands for a parameter, never spliced into text."),
     form: z.record(z.string().min(1), scalarOrParameter).optional(),
     text: z.union([z.string(), parameter], { error: "must be text or {$param: name}" }).optional(),
     bytes: parameter.optional().describe("A parameter with contentEncoding base64."),
@@ -107,12 +122,18 @@ const fs = closed({
     .optional()
     .describe("For write; with both, a call gives exactly one."),
   mode: z
-    .union([z.enum(["create", "overwrite"]), parameter], { error: "must be create, overwrite or {$param: name}" })
+    .union([z.enum(["create", "overwrite"]), parameter], {
+      error: "must be create, overwrite or {$param: name}",
+    })
     .optional()
     .describe("For write; overwrite when absent."),
   expected_before_hash: parameter.optional().describe("sha256:<hex> that the old content must have."),
   allow: z.array(z.string().min(1)).min(1).max(256).describe("Globs; what matches none is held for a human."),
-  deny: z.array(z.string().min(1)).max(256).default([]).describe("Globs, regardless of case; they beat allow."),
+  deny: z
+    .array(z.string().min(1))
+    .max(256)
+    .default([])
+    .describe("Globs, regardless of case; they beat allow."),
   max_file_kb: whole(1, 65_536).default(1024),
 });
 
@@ -168,17 +189,25 @@ export const manifestSchema = closed({
     fuel: whole(1_000, 10_000_000_000).default(5_000_000),
     memory_mb: whole(1, 1024).default(64),
     io_calls: whole(1, 100).default(2),
-    request_kb: whole(1, 1024).default(64).describe("Most that the parameters, and the planned body, may take."),
+    request_kb: whole(1, 1024)
+      .default(64)
+      .describe("Most that the parameters, and the planned body, may take."),
     response_kb: whole(1, 65_536).default(1024),
   }).prefault({}),
   policy_params: z.array(matching(PARAMETER_NAME, "must be the name of a parameter")).max(16).default([]),
-  required_scopes: z.array(matching(SCOPE, "must be a scope such as tools:call")).min(1).max(16).default(["tools:call"]),
+  required_scopes: z
+    .array(matching(SCOPE, "must be a scope such as tools:call"))
+    .min(1)
+    .max(16)
+    .default(["tools:call"]),
   cost: closed({ cents: whole(0, 1_000_000).default(0) }).prefault({}),
   override: closed({
     reason: matching(/^[^\p{Cc}]{8,500}$/u, "must be one line of 8 to 500 characters"),
   })
     .optional()
-    .describe("Why this file may replace one with a higher risk, a narrower egress or a stronger verification."),
+    .describe(
+      "Why this file may replace one with a higher risk, a narrower egress or a stronger verification.",
+    ),
 });
 
 /** A manifest with its defaults applied. */

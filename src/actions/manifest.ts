@@ -1,8 +1,8 @@
-import { canonicalJson } from "../core/canonical-json.ts";
+import type { z } from "zod";
 import { sha256Hex } from "../core/bytes.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { isJsonObject, type Json, type JsonObject } from "../core/json.ts";
 import { didYouMean } from "../core/suggest.ts";
-import type { z } from "zod";
 import { crossCheck } from "./cross-checks.ts";
 import { compileSchema, schemaFault } from "./json-schema.ts";
 import type { Finding, LoadProblem } from "./load-problem.ts";
@@ -22,7 +22,12 @@ export interface ManifestSource {
 }
 
 export type ManifestResult =
-  | { readonly ok: true; readonly manifest: Manifest; readonly digest: string; line(path: readonly string[]): number | null }
+  | {
+      readonly ok: true;
+      readonly manifest: Manifest;
+      readonly digest: string;
+      line(path: readonly string[]): number | null;
+    }
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
 /** Sections that the format knows and this build has no broker for. */
@@ -80,9 +85,21 @@ function unavailableSections(value: JsonObject): { findings: Finding[]; rest: Js
     findings.push({ path: [section], message, code });
   };
   for (const section of OTHER_BROKERS)
-    refuse(section, "broker_unavailable", `this build has no ${section} broker; remove the manifest or the section`);
-  refuse("envelope", "broker_unavailable", "this build runs exact plans only; describe the call in an http or fs section");
-  refuse("auth", "secrets_unavailable", "this build cannot inject credentials; remove the manifest or its auth section");
+    refuse(
+      section,
+      "broker_unavailable",
+      `this build has no ${section} broker; remove the manifest or the section`,
+    );
+  refuse(
+    "envelope",
+    "broker_unavailable",
+    "this build runs exact plans only; describe the call in an http or fs section",
+  );
+  refuse(
+    "auth",
+    "secrets_unavailable",
+    "this build cannot inject credentials; remove the manifest or its auth section",
+  );
   return { findings, rest };
 }
 
@@ -110,7 +127,12 @@ function schemaMemberFindings(manifest: Manifest, checked: boolean): Finding[] {
   return findings;
 }
 
-function oneSchema(schema: JsonObject, path: readonly string[], applyDefaults: boolean, checked: boolean): Finding[] {
+function oneSchema(
+  schema: JsonObject,
+  path: readonly string[],
+  applyDefaults: boolean,
+  checked: boolean,
+): Finding[] {
   const findings = schemaFindings(schema, path);
   if (findings.length > 0) return findings;
   const fault = checked ? null : schemaFault(schema);
@@ -121,14 +143,17 @@ function oneSchema(schema: JsonObject, path: readonly string[], applyDefaults: b
 
 /** A default that its own schema refuses would make every call fail that relies on it. */
 function defaultFindings(params: JsonObject): Finding[] {
-  const properties = isJsonObject(params["properties"]) ? params["properties"] : {};
+  const properties = isJsonObject(params.properties) ? params.properties : {};
   const findings: Finding[] = [];
   for (const [name, property] of Object.entries(properties)) {
     if (!isJsonObject(property) || !("default" in property)) continue;
     const { default: value, ...rest } = property;
-    const compiled = compileSchema({ ...rest, $defs: params["$defs"] ?? {} }, { applyDefaults: true });
+    const compiled = compileSchema({ ...rest, $defs: params.$defs ?? {} }, { applyDefaults: true });
     if (!compiled.ok || !compiled.schema.accepts(structuredClone(value)))
-      findings.push({ path: ["params", "properties", name, "default"], message: "is refused by its own schema" });
+      findings.push({
+        path: ["params", "properties", name, "default"],
+        message: "is refused by its own schema",
+      });
   }
   return findings;
 }
@@ -138,7 +163,9 @@ function issueFindings(issue: z.core.$ZodIssue, value: JsonObject): Finding[] {
   const given = at(value, path);
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.message.split("\n").map((message, i) => ({ path: [...path, issue.keys[i] ?? ""], message }));
+      return issue.message
+        .split("\n")
+        .map((message, i) => ({ path: [...path, issue.keys[i] ?? ""], message }));
     case "invalid_key":
       return issue.issues.map((inner) => ({ path, message: inner.message }));
     case "invalid_value": {

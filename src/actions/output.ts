@@ -1,5 +1,5 @@
 import { fromBase64 } from "../core/bytes.ts";
-import { isJsonObject, JsonError, type Json, type JsonObject, parseJson } from "../core/json.ts";
+import { isJsonObject, type Json, JsonError, type JsonObject, parseJson } from "../core/json.ts";
 import type { Header } from "../core/plan.ts";
 
 /** What a component said about an HTTP exchange. It is a claim: the host's record of the effect decides. */
@@ -10,10 +10,7 @@ export interface HttpOutput {
 }
 
 /** A remote body as an agent gets it. */
-export type Content =
-  | { readonly json: Json }
-  | { readonly text: string }
-  | { readonly base64: string };
+export type Content = { readonly json: Json } | { readonly text: string } | { readonly base64: string };
 
 /** Reads `{"status","headers":[[n,v]],"body_base64"}`; null for anything else. */
 export function readHttpOutput(raw: Json): HttpOutput | null {
@@ -34,18 +31,18 @@ export function readHttpOutput(raw: Json): HttpOutput | null {
 
 /** Turns a component's output into what the agent sees. An attacker controls the remote part of it. */
 export function shapeOutput(kind: "http" | "fs", headerNames: readonly string[], raw: Json): Json {
-  if (!isJsonObject(raw) || typeof raw["ok"] !== "boolean")
+  if (!isJsonObject(raw) || typeof raw.ok !== "boolean")
     return failure("invalid_output", "the provider's answer is not an object with ok");
   if (kind === "http") {
     const output = readHttpOutput(raw);
     if (output === null) return raw;
     const shaped = {
-      ok: raw["ok"],
+      ok: raw.ok,
       status: output.status,
       headers: shownHeaders(headerNames, output.headers),
       ...contentOf(output),
     };
-    return raw["error"] === undefined ? shaped : { ...shaped, error: raw["error"] };
+    return raw.error === undefined ? shaped : { ...shaped, error: raw.error };
   }
   const { content_base64: encoded, ...rest } = raw;
   if (typeof encoded !== "string") return raw;

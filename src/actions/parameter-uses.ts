@@ -41,7 +41,12 @@ export function fsUses(fs: FsSection): readonly Use[] {
   const uses: Use[] = [{ parameter: fs.path.$param, as: "text", path: ["fs", "path"], mayBeAbsent: false }];
   const either = fs.content?.text !== undefined && fs.content.base64 !== undefined;
   if (fs.content?.text !== undefined)
-    uses.push({ parameter: fs.content.text.$param, as: "text", path: ["fs", "content", "text"], mayBeAbsent: either });
+    uses.push({
+      parameter: fs.content.text.$param,
+      as: "text",
+      path: ["fs", "content", "text"],
+      mayBeAbsent: either,
+    });
   if (fs.content?.base64 !== undefined)
     uses.push({
       parameter: fs.content.base64.$param,

@@ -1,6 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from "../core/json.ts";
-import { unknownKey } from "./manifest-schema.ts";
 import type { Finding } from "./load-problem.ts";
+import { unknownKey } from "./manifest-schema.ts";
 import { isInherited, PARAMETER_NAME } from "./names.ts";
 
 export type JsonType = "string" | "number" | "integer" | "boolean" | "null" | "object" | "array";
@@ -20,7 +20,16 @@ export interface Parameter {
   readonly constant: boolean;
 }
 
-const SUBSCHEMAS = ["items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"] as const;
+const SUBSCHEMAS = [
+  "items",
+  "additionalProperties",
+  "contains",
+  "propertyNames",
+  "not",
+  "if",
+  "then",
+  "else",
+] as const;
 const SUBSCHEMA_LISTS = ["allOf", "anyOf", "oneOf", "prefixItems"] as const;
 const SUBSCHEMA_MAPS = ["properties", "$defs", "patternProperties", "dependentSchemas"] as const;
 
@@ -31,15 +40,20 @@ const SUBSCHEMA_MAPS = ["properties", "$defs", "patternProperties", "dependentSc
 export function closeSchema(schema: JsonObject): JsonObject {
   const closed: Record<string, Json> = { ...schema };
   const open =
-    "additionalProperties" in schema || "unevaluatedProperties" in schema || "allOf" in schema || "$ref" in schema;
-  if (isJsonObject(schema["properties"]) && !open) closed["additionalProperties"] = false;
+    "additionalProperties" in schema ||
+    "unevaluatedProperties" in schema ||
+    "allOf" in schema ||
+    "$ref" in schema;
+  if (isJsonObject(schema.properties) && !open) closed.additionalProperties = false;
   for (const key of SUBSCHEMA_MAPS) {
     const map = schema[key];
     if (!isJsonObject(map)) continue;
-    closed[key] = Object.fromEntries(Object.entries(map).map(([name, value]) => [name, closeIfObject(value)]));
+    closed[key] = Object.fromEntries(
+      Object.entries(map).map(([name, value]) => [name, closeIfObject(value)]),
+    );
   }
-  const items = schema["items"];
-  if (items !== undefined) closed["items"] = closeIfObject(items);
+  const items = schema.items;
+  if (items !== undefined) closed.items = closeIfObject(items);
   return closed;
 }
 
@@ -49,13 +63,13 @@ function closeIfObject(schema: Json): Json {
 
 /** The whole `params` member with its defaults: an object, closed. */
 export function closeParameters(schema: JsonObject): JsonObject {
-  return closeSchema({ ...schema, properties: schema["properties"] ?? {} });
+  return closeSchema({ ...schema, properties: schema.properties ?? {} });
 }
 
 /** The declared parameters, in the order of their names. */
 export function parametersOf(schema: JsonObject): ReadonlyMap<string, Parameter> {
-  const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
-  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
+  const properties = isJsonObject(schema.properties) ? schema.properties : {};
+  const required = Array.isArray(schema.required) ? schema.required : [];
   const parameters = new Map<string, Parameter>();
   for (const name of Object.keys(properties).sort()) {
     const property = properties[name] ?? true;
@@ -68,7 +82,7 @@ export function parametersOf(schema: JsonObject): ReadonlyMap<string, Parameter>
       required: isRequired,
       present: isRequired || (isJsonObject(property) && "default" in property),
       nullable,
-      constant: isJsonObject(property) && ("const" in property || isSingle(property["enum"])),
+      constant: isJsonObject(property) && ("const" in property || isSingle(property.enum)),
     });
   }
   return parameters;
@@ -79,10 +93,10 @@ function isSingle(value: Json | undefined): boolean {
 }
 
 function resolved(schema: JsonObject, root: JsonObject): Json {
-  const ref = schema["$ref"];
+  const ref = schema.$ref;
   if (typeof ref !== "string") return true;
   const match = /^#\/\$defs\/([^/]+)$/.exec(ref);
-  const defs = root["$defs"];
+  const defs = root.$defs;
   return (isJsonObject(defs) ? defs[match?.[1] ?? ""] : undefined) ?? true;
 }
 
@@ -90,11 +104,11 @@ const DEEPEST_REF = 16;
 
 function typesOf(schema: Json, root: JsonObject, depth: number): ReadonlySet<JsonType> | null {
   if (!isJsonObject(schema) || depth > DEEPEST_REF) return null;
-  const type = schema["type"];
+  const type = schema.type;
   // The meta-schema holds `type` to these names; see compileSchema.
   if (typeof type === "string") return new Set([type as JsonType]);
   if (Array.isArray(type)) return new Set(type as JsonType[]); // as above
-  const values = "const" in schema ? [schema["const"] ?? null] : schema["enum"];
+  const values = "const" in schema ? [schema.const ?? null] : schema.enum;
   if (Array.isArray(values)) return new Set(values.map(typeOf));
   if ("$ref" in schema) return typesOf(resolved(schema, root), root, depth + 1);
   return null;
@@ -112,11 +126,11 @@ function acceptsNull(schema: Json, root: JsonObject, depth: number): boolean {
   if (typeof schema === "boolean") return schema;
   if (!isJsonObject(schema) || depth > DEEPEST_REF) return true;
   const accepts = (sub: Json) => acceptsNull(sub, root, depth + 1);
-  const types = schema["type"];
+  const types = schema.type;
   const { enum: values, anyOf, oneOf, allOf } = schema;
-  if (schema["nullable"] !== true && types !== undefined && ![types].flat().includes("null")) return false;
+  if (schema.nullable !== true && types !== undefined && ![types].flat().includes("null")) return false;
   if (Array.isArray(values) && !values.includes(null)) return false;
-  if ("const" in schema && schema["const"] !== null) return false;
+  if ("const" in schema && schema.const !== null) return false;
   if (Array.isArray(anyOf) && !anyOf.some(accepts)) return false;
   if (Array.isArray(oneOf) && !oneOf.some(accepts)) return false;
   if (Array.isArray(allOf) && !allOf.every(accepts)) return false;
@@ -127,18 +141,30 @@ function acceptsNull(schema: Json, root: JsonObject, depth: number): boolean {
 export function schemaFindings(schema: JsonObject, at: readonly (string | number)[]): Finding[] {
   const findings: Finding[] = [];
   walk(schema, at, (part, path) => {
-    for (const key of ["$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$async", "$vocabulary", "nullable"])
-      if (key in part) findings.push({ path: [...path, key], message: `${key} is not supported in a manifest` });
-    const dialect = part["$schema"];
+    for (const key of [
+      "$id",
+      "$anchor",
+      "$dynamicRef",
+      "$dynamicAnchor",
+      "$async",
+      "$vocabulary",
+      "nullable",
+    ])
+      if (key in part)
+        findings.push({ path: [...path, key], message: `${key} is not supported in a manifest` });
+    const dialect = part.$schema;
     if (dialect !== undefined && dialect !== "https://json-schema.org/draft/2020-12/schema")
       findings.push({ path: [...path, "$schema"], message: "only json schema 2020-12 is supported" });
-    const ref = part["$ref"];
+    const ref = part.$ref;
     if (typeof ref === "string" && !/^#\/\$defs\/[^/~%]+$/.test(ref))
       findings.push({ path: [...path, "$ref"], message: "only references to #/$defs/<name> are supported" });
-    const most = part["maxItems"];
+    const most = part.maxItems;
     // Comparing every pair takes time quadratic in a list whose length an agent chooses.
-    if (part["uniqueItems"] === true && !(typeof most === "number" && most <= 1000))
-      findings.push({ path: [...path, "uniqueItems"], message: "uniqueItems needs maxItems of at most 1000" });
+    if (part.uniqueItems === true && !(typeof most === "number" && most <= 1000))
+      findings.push({
+        path: [...path, "uniqueItems"],
+        message: "uniqueItems needs maxItems of at most 1000",
+      });
   });
   return findings;
 }
@@ -146,15 +172,15 @@ export function schemaFindings(schema: JsonObject, at: readonly (string | number
 /** Faults of the parameter list itself. */
 export function parameterFindings(schema: JsonObject): Finding[] {
   const findings: Finding[] = [];
-  if (schema["type"] !== "object") findings.push({ path: ["params", "type"], message: "must be object" });
-  const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
+  if (schema.type !== "object") findings.push({ path: ["params", "type"], message: "must be object" });
+  const properties = isJsonObject(schema.properties) ? schema.properties : {};
   for (const name of Object.keys(properties))
     if (!PARAMETER_NAME.test(name) || isInherited(name))
       findings.push({
         path: ["params", "properties", name],
         message: `${JSON.stringify(name.slice(0, 64))} cannot be the name of a parameter`,
       });
-  for (const name of Array.isArray(schema["required"]) ? schema["required"] : [])
+  for (const name of Array.isArray(schema.required) ? schema.required : [])
     if (typeof name === "string" && !Object.hasOwn(properties, name))
       findings.push({
         path: ["params", "required"],

@@ -3,7 +3,7 @@ import { compileGlob, type Glob, GlobError } from "../core/glob.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { FsOperation, FsPlan } from "../core/plan.ts";
 import type { FsSection } from "./manifest-schema.ts";
-import { type PlanContext, type PlanRefusal, type Planned, refusePlan } from "./plan-result.ts";
+import { type PlanContext, type Planned, type PlanRefusal, refusePlan } from "./plan-result.ts";
 
 /** The compiled path lists of one action. */
 export interface PathRules {
@@ -47,7 +47,10 @@ export function planFs(
     return refusePlan("too_large", `the content is larger than ${fs.max_file_kb} kb`);
   const expected = expectedHash(fs, params);
   if (expected === "invalid" || (expected !== null && operation === "create"))
-    return refusePlan("invalid_content", "the expected hash is sha256: and 64 hex digits, for a file that exists");
+    return refusePlan(
+      "invalid_content",
+      "the expected hash is sha256: and 64 hex digits, for a file that exists",
+    );
   const listed = rules.allow.some((glob) => glob.matches(path));
   const exact = escapeGlob(path);
   if (!listed && compileGlob(exact) instanceof GlobError)
@@ -85,8 +88,10 @@ function pathFault(path: string): string | null {
   if (path.includes("\\")) return "the path has a backslash; separate folders by /";
   if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) return "the path must be relative to the root folder";
   for (const segment of path.split("/")) {
-    if (segment === "" || segment === "." || segment === "..") return "the path has an empty, . or .. segment";
-    if (Buffer.byteLength(segment) > LONGEST_SEGMENT) return `a segment is longer than ${LONGEST_SEGMENT} bytes`;
+    if (segment === "" || segment === "." || segment === "..")
+      return "the path has an empty, . or .. segment";
+    if (Buffer.byteLength(segment) > LONGEST_SEGMENT)
+      return `a segment is longer than ${LONGEST_SEGMENT} bytes`;
   }
   return null;
 }

@@ -4,7 +4,7 @@ import { hostMatches, type TargetUrl } from "../core/url.ts";
 import { bodyKind, CONTENT_TYPES, parameterName, renderBody } from "./body-template.ts";
 import { isHeaderValue } from "./header-rules.ts";
 import type { HttpSection, Manifest } from "./manifest-schema.ts";
-import { type PlanContext, type PlanRefusal, type Planned, refusePlan } from "./plan-result.ts";
+import { type PlanContext, type Planned, type PlanRefusal, refusePlan } from "./plan-result.ts";
 import { egressEntries } from "./target-rules.ts";
 import { expandUrl, type UrlTemplate } from "./url-template.ts";
 
@@ -47,7 +47,11 @@ export function planHttp(
   };
 }
 
-type Target = { readonly ok: true; readonly unresolved: readonly string[]; readonly extra: readonly string[] };
+type Target = {
+  readonly ok: true;
+  readonly unresolved: readonly string[];
+  readonly extra: readonly string[];
+};
 
 /** Listed, or named by the operator's configuration, or left for a human to decide, or refused. */
 function judgeTarget(
@@ -68,7 +72,8 @@ function judgeTarget(
   if (plain && !plainListed) return refusePlan("scheme_not_allowed", "only https urls are allowed here");
   if (listed) return { ok: true, unresolved: [], extra: [] };
   if (manifest.egress.learn) return { ok: true, unresolved: [url.host], extra: [url.host] };
-  if (open.length > 0) return refusePlan("port_not_allowed", "the port of the url is not among those of its host");
+  if (open.length > 0)
+    return refusePlan("port_not_allowed", "the port of the url is not among those of its host");
   return refusePlan("host_not_allowed", "the host of the url is not among those of the action");
 }
 

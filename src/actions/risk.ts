@@ -69,12 +69,16 @@ export function riskFindings(manifest: Manifest): Finding[] {
   const add = (message: string) => findings.push({ path: ["risk", "level"], message });
   if (below > 0) {
     if (deletes) add(`${level} is below ${implied}, which a deleting action needs`);
-    else if (below > 1) add(`${level} is more than one step below ${implied}, which method and effects imply`);
+    else if (below > 1)
+      add(`${level} is more than one step below ${implied}, which method and effects imply`);
     else if (writes && level === "low") add(`low is below ${implied}, which a writing action needs`);
     else if (because === undefined)
       add(`${level} is below ${implied}, which method and effects imply; say why in risk.because`);
   }
   if (riskRank(level) >= riskRank("high") && manifest.verify.kind === "none")
-    findings.push({ path: ["verify"], message: `a ${level} risk needs a verification: kind http or fs_hash` });
+    findings.push({
+      path: ["verify"],
+      message: `a ${level} risk needs a verification: kind http or fs_hash`,
+    });
   return findings;
 }

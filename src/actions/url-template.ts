@@ -1,4 +1,4 @@
-import { parseTemplate, type PrimitiveValue } from "url-template";
+import { type PrimitiveValue, parseTemplate } from "url-template";
 import type { Json, JsonObject } from "../core/json.ts";
 import { parseTargetUrl, type TargetUrl, UrlError } from "../core/url.ts";
 import { PARAMETER_NAME } from "./names.ts";
@@ -46,7 +46,8 @@ export function parseUrlTemplate(text: string): ParsedTemplate {
   try {
     return { ok: true, template: read(text) };
   } catch (thrown) {
-    if (thrown instanceof TemplateFault || thrown instanceof UrlError) return { ok: false, message: thrown.message };
+    if (thrown instanceof TemplateFault || thrown instanceof UrlError)
+      return { ok: false, message: thrown.message };
     throw thrown;
   }
 }
@@ -81,7 +82,8 @@ function read(text: string): UrlTemplate {
     else if (place === "query" && token.operator !== "&" && token.operator !== "")
       throw new TemplateFault(`{${token.operator}…} cannot stand in a query; use {&name} or name={name}`);
     const mayBeAbsent = token.operator !== "" && token.operator !== "+";
-    for (const parameter of token.names) expressions.push({ parameter, place, operator: token.operator, mayBeAbsent });
+    for (const parameter of token.names)
+      expressions.push({ parameter, place, operator: token.operator, mayBeAbsent });
   }
   return { kind: "parts", text, scheme, host, port, expressions };
 }
@@ -113,7 +115,8 @@ function tokenise(text: string): Token[] {
 }
 
 function checkedName(name: string): string {
-  if (!PARAMETER_NAME.test(name)) throw new TemplateFault(`{${name.slice(0, 64)}} is not the name of a parameter`);
+  if (!PARAMETER_NAME.test(name))
+    throw new TemplateFault(`{${name.slice(0, 64)}} is not the name of a parameter`);
   return name;
 }
 
@@ -178,7 +181,8 @@ export function expandUrl(template: UrlTemplate, params: JsonObject): ExpandedUr
   const text = parseTemplate(template.text).expand(context);
   const path = text.slice(text.indexOf("//") + 2).split("?", 1)[0] ?? "";
   const segments = path.slice(path.indexOf("/") + 1);
-  if (segments.includes("//") || segments.startsWith("/")) return refused("a parameter makes an empty path segment");
+  if (segments.includes("//") || segments.startsWith("/"))
+    return refused("a parameter makes an empty path segment");
   if (hasDotSegment(segments)) return refused("a parameter makes a . or .. path segment");
   const result = parsed(text);
   if (!result.ok) return result;
@@ -207,7 +211,8 @@ function scalars(value: Json | undefined): PrimitiveValue | PrimitiveValue[] | u
 function valueFault(expression: UrlExpression, value: PrimitiveValue | PrimitiveValue[]): string | null {
   const texts = [value].flat().map(String);
   if (!texts.every((text) => text.isWellFormed())) return "has a lone surrogate";
-  if (expression.place === "host") return LABEL.test(String(value)) ? null : "must be one label of a host name";
+  if (expression.place === "host")
+    return LABEL.test(String(value)) ? null : "must be one label of a host name";
   if (expression.place === "path") {
     if (texts.includes("")) return "must not be empty in a path";
     if (expression.operator === "+" && texts.some((text) => /[?#]/.test(text))) return "must not hold ? or #";
@@ -238,7 +243,9 @@ function hasDotSegment(path: string): boolean {
   let text = path;
   for (let round = 0; round < DECODING_ROUNDS; round++) {
     if (text.split(/[/\\]/).some((segment) => segment === "." || segment === "..")) return true;
-    const decoded = text.replace(/%([0-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+    const decoded = text.replace(/%([0-7][0-9a-f])/gi, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    );
     if (decoded === text) return false;
     text = decoded;
   }

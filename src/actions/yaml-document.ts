@@ -65,7 +65,8 @@ export function readYaml(text: string): YamlDocument {
       }
       if (isAlias(node)) refuse("aliases are not allowed; repeat the value");
       else if (node.anchor !== undefined) refuse("anchors are not allowed");
-      if (node.tag !== undefined && node.tag !== (isMap(node) ? MAP : SEQUENCE)) refuse("tags are not allowed");
+      if (node.tag !== undefined && node.tag !== (isMap(node) ? MAP : SEQUENCE))
+        refuse("tags are not allowed");
       if (isScalar(node)) {
         const fault = scalarFault(node.value);
         if (fault !== null) refuse(fault);

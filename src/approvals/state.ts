@@ -67,7 +67,10 @@ export function findHold(db: Database, approvalId: string): HoldRow | null {
 }
 
 /** Newest first; of one state or of all. */
-export function listHolds(db: Database, filter: { state: HoldState | null; tenant: string | null; limit: number }): HoldRow[] {
+export function listHolds(
+  db: Database,
+  filter: { state: HoldState | null; tenant: string | null; limit: number },
+): HoldRow[] {
   return db
     .query<HoldRow, [string | null, string | null, number]>(
       `SELECT * FROM holds WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR tenant = ?2)
@@ -85,7 +88,13 @@ export function votesOf(db: Database, approvalId: string): { jkt: string; operat
 }
 
 /** Counts a vote; the same key never counts twice. Returns the distinct keys so far. */
-export function addVote(db: Database, approvalId: string, jkt: string, operator: string, now: number): number {
+export function addVote(
+  db: Database,
+  approvalId: string,
+  jkt: string,
+  operator: string,
+  now: number,
+): number {
   db.query("INSERT OR IGNORE INTO votes (approval_id, jkt, operator, voted_ms) VALUES (?, ?, ?, ?)").run(
     approvalId,
     jkt,
@@ -124,7 +133,9 @@ export function completeHold(db: Database, approvalId: string, now: number, comp
 export function claimHold(db: Database, approvalId: string, grantId: string): boolean {
   return (
     db
-      .query("UPDATE holds SET grant_id = ? WHERE approval_id = ? AND state = 'approved' AND grant_id IS NULL")
+      .query(
+        "UPDATE holds SET grant_id = ? WHERE approval_id = ? AND state = 'approved' AND grant_id IS NULL",
+      )
       .run(grantId, approvalId).changes === 1
   );
 }
@@ -135,10 +146,7 @@ export function finishHold(
   approvalId: string,
   end: { receiptId: string | null; failed: boolean; code: string | null },
 ): void {
-  db.query("UPDATE holds SET receipt_id = ?, code = ?, state = ? WHERE approval_id = ? AND state = 'approved'").run(
-    end.receiptId,
-    end.code,
-    end.failed ? "failed" : "approved",
-    approvalId,
-  );
+  db.query(
+    "UPDATE holds SET receipt_id = ?, code = ?, state = ? WHERE approval_id = ? AND state = 'approved'",
+  ).run(end.receiptId, end.code, end.failed ? "failed" : "approved", approvalId);
 }

@@ -20,7 +20,10 @@ export interface BudgetKey {
 export const DAY_MS = 86_400_000;
 
 export function principalDay(tenant: string, principal: string, now: number): BudgetKey {
-  return { scope: "principal_day", name: `${new Date(now).toISOString().slice(0, 10)} ${tenant} ${principal}` };
+  return {
+    scope: "principal_day",
+    name: `${new Date(now).toISOString().slice(0, 10)} ${tenant} ${principal}`,
+  };
 }
 
 interface BudgetRow {
@@ -30,7 +33,12 @@ interface BudgetRow {
 }
 
 /** Opens a budget, or changes the limit of one that exists; what was spent stays spent. Null means no limit. */
-export function setBudget(db: Database, key: BudgetKey, maxCalls: number | null, expiresMs: number | null): void {
+export function setBudget(
+  db: Database,
+  key: BudgetKey,
+  maxCalls: number | null,
+  expiresMs: number | null,
+): void {
   db.query(
     `INSERT INTO budgets (scope, name, max_calls, expires_ms) VALUES (?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET max_calls = excluded.max_calls, expires_ms = excluded.expires_ms`,
@@ -79,11 +87,9 @@ export function reserveCall(
   if (before.some((calls) => calls !== null && calls < 1)) return "exhausted";
   for (const { scope, name } of keys) {
     db.query("UPDATE budgets SET reserved = reserved + 1 WHERE scope = ? AND name = ?").run(scope, name);
-    db.query("INSERT INTO reservations (grant_id, scope, name, calls, state) VALUES (?, ?, ?, 1, 'reserved')").run(
-      grantId,
-      scope,
-      name,
-    );
+    db.query(
+      "INSERT INTO reservations (grant_id, scope, name, calls, state) VALUES (?, ?, ?, 1, 'reserved')",
+    ).run(grantId, scope, name);
   }
   const least = tightest(before);
   return { remaining: least === null ? null : least - 1 };
@@ -104,7 +110,10 @@ export function settleCall(db: Database, grantId: string, outcome: "committed" |
       `UPDATE budgets SET reserved = reserved - ?1, committed = committed + ?2 WHERE scope = ?3 AND name = ?4`,
     ).run(calls, outcome === "committed" ? calls : 0, scope, name);
   }
-  db.query("UPDATE reservations SET state = ? WHERE grant_id = ? AND state = 'reserved'").run(outcome, grantId);
+  db.query("UPDATE reservations SET state = ? WHERE grant_id = ? AND state = 'reserved'").run(
+    outcome,
+    grantId,
+  );
   return open.length === 0 ? 0 : 1;
 }
 

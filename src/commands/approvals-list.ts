@@ -4,7 +4,7 @@ import { UsageError } from "./exit-code.ts";
 import { cell, hasColour, printJson, printLine, table } from "./output.ts";
 import { surroundings } from "./surroundings.ts";
 
-const STATES = ["pending", "claimed", "approved", "denied", "failed", "expired"];
+const STATES = ["pending", "approved", "denied", "failed", "expired"];
 
 export default defineCommand({
   meta: {

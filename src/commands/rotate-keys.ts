@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { ClientError } from "../client/errors.ts";
 import { openOperator } from "../client/open.ts";
-import { LatchGateError } from "../core/errors.ts";
 import { findProject } from "../config/project.ts";
+import { LatchGateError } from "../core/errors.ts";
 import { defineCommand, OPERATOR_FLAGS } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
 import { cell, note, printJson, printLine } from "./output.ts";

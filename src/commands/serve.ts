@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stateDir } from "../client/state.ts";
 import { loadConfig } from "../config/load.ts";
-import { findProject, PROJECT_FOLDER } from "../config/project.ts";
+import { findProject, namedProject, PROJECT_FOLDER } from "../config/project.ts";
+import { fingerprint } from "../keys/jwk.ts";
 import { projectPaths, type RunningServer, startServer } from "../server/start.ts";
 import { DIR_FLAG, defineCommand } from "./command.ts";
 import { EXIT } from "./exit-code.ts";
@@ -17,8 +19,9 @@ export default defineCommand({
   args: DIR_FLAG,
   async run({ args }) {
     const around = { cwd: process.cwd(), env: process.env, dir: args.dir };
-    const found = findProject(around);
-    const dir = found?.dir ?? join(process.cwd(), PROJECT_FOLDER);
+    const named = namedProject(around);
+    const found = named !== null && !existsSync(named.dir) ? null : findProject(around);
+    const dir = found?.dir ?? named?.dir ?? join(process.cwd(), PROJECT_FOLDER);
     const created = found === null ? createProject(dir, stateDir(process.env)) : null;
     const config = loadConfig(projectPaths(dir).config, process.env);
     const server = await startServer({
@@ -87,7 +90,7 @@ function describe(
     ],
     ["policy", gate.policy.version],
     ["ledger", `log ${gate.ledger.log}`],
-    ["fingerprint", evidence?.kid ?? ""],
+    ["fingerprint", evidence === undefined ? "" : fingerprint(evidence.kid)],
   ];
   if (closedGrants > 0)
     facts.push(["unresolved", `${closedGrants} calls of an earlier run closed as indeterminate`]);

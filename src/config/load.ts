@@ -61,6 +61,7 @@ function applyEnvironment(
     if (value === undefined || value === "") continue;
     if (inner instanceof z.ZodString) tree[key] = value;
     else if (inner instanceof z.ZodNumber) tree[key] = Number(value);
-    else if (inner instanceof z.ZodBoolean) tree[key] = value === "true" ? true : value === "false" ? false : value;
+    else if (inner instanceof z.ZodBoolean)
+      tree[key] = value === "true" ? true : value === "false" ? false : value;
   }
 }

@@ -3,9 +3,13 @@ import * as z from "zod";
 const count = (fallback: number) => z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(fallback);
 const positive = (fallback: number) => z.int().min(1).max(Number.MAX_SAFE_INTEGER).default(fallback);
 const seconds = (fallback: number, longest = 86_400) => z.number().positive().max(longest).default(fallback);
-const name = z.string().min(1).max(128).regex(/^[\x21-\x7e]+$/, "printable ascii without blanks");
+const name = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[\x21-\x7e]+$/, "printable ascii without blanks");
 const thumbprint = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "an rfc 7638 thumbprint");
-const mode = z.string().regex(/^0[0-7]{3}$/, "an octal mode such as \"0600\"");
+const mode = z.string().regex(/^0[0-7]{3}$/, 'an octal mode such as "0600"');
 
 const principal = z.strictObject({
   /** Who an account is in policy and evidence; `uid:<n>` when not named. */
@@ -25,7 +29,10 @@ const operator = z.strictObject({
   /** RFC 7638 thumbprint of the operator's public P-256 key. The gate never holds the key. */
   thumbprint,
   /** SHA-256 (hex) of the token that must accompany each proof; without it the token is the operator's id. */
-  token_sha256: z.string().regex(/^[0-9a-f]{64}$/).optional(),
+  token_sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
   /** Principals that this operator acts as; their requests it can't approve. */
   principals: z.array(name).default([]),
   /** Only this tenant's holds and receipts; all when absent. */
@@ -48,7 +55,10 @@ const localEgress = z.strictObject({
 /** `latchgate.toml`. Every key has a default, so that an empty file is a valid one. */
 export const configSchema = z.strictObject({
   /** The base of DPoP `htu` for clients; sockets accept `http://localhost` as well. */
-  public_base_url: z.string().regex(/^https?:\/\/[^/?#]+$/, "scheme and authority only").default("http://localhost:3000"),
+  public_base_url: z
+    .string()
+    .regex(/^https?:\/\/[^/?#]+$/, "scheme and authority only")
+    .default("http://localhost:3000"),
   listen: z
     .strictObject({
       /** Relative paths are below the project folder's `.latchgate`. */
@@ -76,9 +86,7 @@ export const configSchema = z.strictObject({
       key_grace_s: count(3600),
     })
     .prefault({}),
-  approvals: z
-    .strictObject({ ttl_s: seconds(300), max_pending_per_principal: positive(100) })
-    .prefault({}),
+  approvals: z.strictObject({ ttl_s: seconds(300), max_pending_per_principal: positive(100) }).prefault({}),
   actions: z
     .strictObject({
       /** Registers only these ids; all when absent. */
@@ -137,6 +145,7 @@ export const configSchema = z.strictObject({
       /** Before authentication, per peer account and socket. */
       peer_rps: positive(200),
       lease_rps: positive(50),
+      /** Executions of one lease. */
       execute_rps_per_session: positive(50),
       operator_write_rps: positive(20),
       operator_read_rps: positive(100),

@@ -49,7 +49,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  */
 export function parseJson(input: Uint8Array | string, limits: JsonLimits = REQUEST_LIMITS): Json {
   const size = typeof input === "string" ? Buffer.byteLength(input) : input.byteLength;
-  if (size > limits.bytes) throw new JsonError("too_large", `longer than ${limits.bytes} bytes`, limits.bytes);
+  if (size > limits.bytes)
+    throw new JsonError("too_large", `longer than ${limits.bytes} bytes`, limits.bytes);
   let text: string;
   if (typeof input === "string") text = input;
   else {
@@ -222,7 +223,8 @@ class Reader {
 
   private unicodeEscape(): number {
     const hex = this.text.slice(this.at + 2, this.at + 6);
-    if (this.text[this.at + 1] !== "u" || !/^[0-9a-fA-F]{4}$/.test(hex)) throw this.fault("syntax", "bad escape");
+    if (this.text[this.at + 1] !== "u" || !/^[0-9a-fA-F]{4}$/.test(hex))
+      throw this.fault("syntax", "bad escape");
     this.at += 6;
     return Number.parseInt(hex, 16);
   }

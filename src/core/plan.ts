@@ -83,7 +83,7 @@ export function planToJson(plan: Plan): JsonObject {
 
 /** Reads what {@link planToJson} wrote. The caller has checked the bytes against their signed commitment. */
 export function planFromJson(json: JsonObject): Plan {
-  if (json["kind"] === "http") {
+  if (json.kind === "http") {
     const plan = json as unknown as HttpPlanJson; // written by planToJson, commitment checked by the caller
     return {
       kind: "http",

@@ -31,7 +31,8 @@ export class UrlError extends Error {
 }
 
 const LONGEST = 8192;
-const HOST = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const HOST =
+  /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
 /**
  * The one URL parser (WHATWG URL, narrowed). Refuses what parsers disagree on: userinfo, backslashes, white space
@@ -40,7 +41,6 @@ const HOST = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_
  */
 export function parseTargetUrl(text: string): TargetUrl {
   if (text.length > LONGEST) throw new UrlError("too_long", `url longer than ${LONGEST} characters`);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what is refused
   if (/[\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff\\]/.test(text))
     throw new UrlError("characters", "url contains white space, a control character or a backslash");
   if (!text.isWellFormed()) throw new UrlError("characters", "url contains a lone surrogate");
@@ -59,7 +59,8 @@ export function parseTargetUrl(text: string): TargetUrl {
   } catch {
     throw new UrlError("not_a_url", "not a valid url");
   }
-  if (url.protocol !== "http:" && url.protocol !== "https:") throw new UrlError("scheme", "only http and https urls");
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    throw new UrlError("scheme", "only http and https urls");
   if (url.username !== "" || url.password !== "")
     throw new UrlError("userinfo", "url must not carry a user name or password");
   const scheme = url.protocol === "https:" ? "https" : "http";

@@ -1,12 +1,11 @@
 import type { HoldRow } from "../approvals/state.ts";
 import type { Operator } from "../identity/index.ts";
-import { LedgerError } from "../ledger/errors.ts";
 import { findLease, type UsedProof } from "./acts/state.ts";
 import { authorize } from "./authorize.ts";
 import type { Cause, PlannedCall } from "./call.ts";
 import type { Gate } from "./gate.ts";
+import { readHeldCall } from "./held-call.ts";
 import { perform } from "./perform.ts";
-import { readStoredCall, type StoredCall } from "./plan.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import type { Outcome } from "./respond.ts";
 import { checkStatement } from "./statement.ts";
@@ -26,18 +25,20 @@ export type DecisionOutcome =
   | { readonly kind: "executed"; readonly hold: HoldRow; readonly outcome: Outcome }
   | { readonly kind: "counted" | "denied" | "already"; readonly hold: HoldRow; readonly votes: number };
 
-/** The stored call of a hold, as the signed entry committed to it: neither row nor payload can have been changed. */
-export function openHeldCall(gate: Gate, hold: HoldRow): { stored: StoredCall; payload: PlannedCall["payload"] } {
-  const entry = gate.reader.trusted(hold.seq, "call.held");
-  if (entry.approval_id !== hold.approval_id || entry.call.commitment !== hold.call)
-    throw new LedgerError("ledger_damaged", `hold ${hold.approval_id} differs from its entry`);
-  const payload = gate.reader.payload(entry.call.commitment);
-  return { stored: readStoredCall(payload), payload };
-}
-
 /** Takes one operator's decision; with the quorum met, the stored call runs through the same steps as any other. */
-export async function decide(gate: Gate, made: OperatorDecision, found: HoldRow): Promise<DecisionOutcome | Refusal> {
+export async function decide(
+  gate: Gate,
+  made: OperatorDecision,
+  found: HoldRow,
+): Promise<DecisionOutcome | Refusal> {
   if (made.operator.tenant !== null && made.operator.tenant !== found.tenant) return notFound();
+  if (made.decision === "approve" && found.state === "pending") {
+    const held = readHeldCall(gate, found);
+    if (isRefusal(held)) {
+      gate.shed.count(`operator:${made.operator.id}`, "held_call_changed");
+      return held;
+    }
+  }
   if (made.statement !== null) {
     const fault = checkStatement(gate, made, found);
     if (fault !== null) return fault;
@@ -100,10 +101,20 @@ async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]):
   const action = gate.registry.get(hold.action_id);
   if (action === undefined || action.digest !== hold.action_digest)
     return refuse("action_digest_mismatch", 403, "the action has changed since the call was held");
-  const { stored, payload } = openHeldCall(gate, hold);
+  const read = readHeldCall(gate, hold);
+  if (isRefusal(read)) return read;
+  const { stored, payload } = read;
   const component = gate.components.get(action.provider.ref);
-  if (component === undefined || component !== stored.componentDigest || stored.actionDigest !== action.digest)
-    return refuse("action_digest_mismatch", 403, "the action's component has changed since the call was held");
+  if (
+    component === undefined ||
+    component !== stored.componentDigest ||
+    stored.actionDigest !== action.digest
+  )
+    return refuse(
+      "action_digest_mismatch",
+      403,
+      "the action's component has changed since the call was held",
+    );
   const held = gate.reader.trusted(hold.seq, "call.held");
   const lease = findLease(gate.reader.db, hold.session_id);
   if (lease === null) return refuse("invalid_lease", 401, "the session is not known any more");

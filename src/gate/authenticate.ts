@@ -27,12 +27,20 @@ export function authenticate(gate: Gate, call: Admitted): Authenticated | Refusa
       scopes: lease.scopes,
       epoch: lease.epoch,
     },
-    proof: { jkt: proof.jkt, jti: proof.jti, bodyHash: proof.bodyHash, expiresMs: gate.clock.now() + PROOF_KEPT_MS },
+    proof: {
+      jkt: proof.jkt,
+      jti: proof.jti,
+      bodyHash: proof.bodyHash,
+      expiresMs: gate.clock.now() + PROOF_KEPT_MS,
+    },
   };
 }
 
 /** The identity room's refusal as the wire has it. */
 export function refuseUnauthenticated(refusal: IdentityRefusal): Refusal {
-  const members = refusal.code === "invalid_dpop" || refusal.code === "key_binding_failed" ? { deny_reason: refusal.detail } : {};
+  const members =
+    refusal.code === "invalid_dpop" || refusal.code === "key_binding_failed"
+      ? { deny_reason: refusal.detail }
+      : {};
   return refuse(refusal.code, refusal.status, refusal.detail, { members });
 }

@@ -17,7 +17,9 @@ export function refusePolicy(call: PlannedCall, decision: PolicyDecision): Refus
   const { principal } = call.caller;
   const text = sanitise(decision.reasons.map((reason) => reason.text).join("; "), 500);
   if (decision.reasons.some((reason) => reason.code === "engine_unavailable"))
-    return refuse("policy_engine_unavailable", 503, "policy could not be evaluated", { reasons: decision.reasons });
+    return refuse("policy_engine_unavailable", 503, "policy could not be evaluated", {
+      reasons: decision.reasons,
+    });
   const remediation = decision.reasons.some((reason) => reason.code === "acl_denied")
     ? { remediation: `Run: latchgate policy grant ${principal} ${call.action.id}` }
     : {};

@@ -1,9 +1,9 @@
 import type { Action } from "../actions/index.ts";
-import type { CallLimits, Plan } from "../core/plan.ts";
-import type { Json, JsonObject } from "../core/json.ts";
 import type { ObservedEffect } from "../core/effect.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import type { CallLimits, Plan } from "../core/plan.ts";
 import type { ProofBase } from "../identity/index.ts";
-import type { Commitment, Boundary, EntryBody } from "../ledger/entry/types.ts";
+import type { Boundary, Commitment, EntryBody } from "../ledger/entry/types.ts";
 import type { Payload } from "../ledger/store/payloads.ts";
 import type { PolicyDecision } from "../policy/contract.ts";
 import type { IdempotencyKey, UsedProof } from "./acts/state.ts";

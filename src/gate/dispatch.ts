@@ -9,12 +9,17 @@ import type { Gate } from "./gate.ts";
  */
 export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched> {
   const { call, deadline, signal } = granted;
-  if (signal.aborted) return { ...granted, output: null, effects: [], ioCalls: 0, ended: String(signal.reason) };
+  if (signal.aborted)
+    return { ...granted, output: null, effects: [], ioCalls: 0, ended: String(signal.reason) };
   const { plan, limits, component: digest } = call;
   const door = gate.host.door({ plan, limits, deadline, signal, action: call.action.id });
-  const ran = await gate.sandbox
-    .run({ digest, task: call.action.task(plan), limits, deadline, door, signal })
-    .catch((error: unknown) => ({ status: "internal_error" as const, detail: messageOf(error), ioCalls: 0 }));
+  const run = async () =>
+    gate.sandbox.run({ digest, task: call.action.task(plan), limits, deadline, door, signal });
+  const ran = await run().catch((error: unknown) => ({
+    status: "internal_error" as const,
+    detail: messageOf(error),
+    ioCalls: 0,
+  }));
   await door.close();
   const effects = door.effects();
   const ioCalls = ran.status === "overloaded" ? 0 : ran.ioCalls;

@@ -9,15 +9,20 @@ export interface Progress {
   resolved?: Resolved;
   validated?: Validated;
   planned?: PlannedCall;
-  /** Whether the grant or hold transaction has seen the proof already. */
-  proofStored?: boolean;
+  /** Whether the grant or hold transaction has been asked for: the call's payload is stored before it decides. */
+  payloadStored?: boolean;
 }
 
 /**
  * The one place that decides which evidence a refusal leaves. Before authentication: a signed count per peer and
  * reason. After it: a durable entry, until the principal has had its share of them this minute; then a count.
  */
-export async function recordRefusal(gate: Gate, peerUid: number, progress: Progress, refusal: Refusal): Promise<void> {
+export async function recordRefusal(
+  gate: Gate,
+  peerUid: number,
+  progress: Progress,
+  refusal: Refusal,
+): Promise<void> {
   const { authenticated } = progress;
   if (authenticated === undefined) {
     gate.shed.count(`uid:${peerUid}`, refusal.code);
@@ -44,16 +49,18 @@ export async function recordRefusal(gate: Gate, peerUid: number, progress: Progr
         approval_id: null,
         code: refusal.code,
         status: refusal.status,
-        reasons: refusal.reasons
-          .slice(0, 64)
-          .map(({ code, text, rule }) => ({ code: code.slice(0, 256), text: sanitise(text, 500), rule: rule.slice(0, 256) })),
+        reasons: refusal.reasons.slice(0, 64).map(({ code, text, rule }) => ({
+          code: code.slice(0, 256),
+          text: sanitise(text, 500),
+          rule: rule.slice(0, 256),
+        })),
         request: progress.planned?.commitment ?? null,
         policy_version: progress.planned === undefined ? null : gate.policy.version,
         boundary: authenticated.boundary,
         decision: refusal.decision,
       },
-      proof: progress.proofStored ? null : authenticated.proof,
+      proof: authenticated.proof,
     },
-    payload === undefined || progress.proofStored ? [] : [payload],
+    payload === undefined || progress.payloadStored ? [] : [payload],
   );
 }

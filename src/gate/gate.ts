@@ -2,7 +2,13 @@ import type { Registry } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Host } from "../host/index.ts";
-import type { LeaseSigner, LeaseVerifier, OperatorDirectory, PrincipalDirectory, ReplayStore } from "../identity/index.ts";
+import type {
+  LeaseSigner,
+  LeaseVerifier,
+  OperatorDirectory,
+  PrincipalDirectory,
+  ReplayStore,
+} from "../identity/index.ts";
 import type { LedgerReader } from "../ledger/reader.ts";
 import type { PolicyEngine } from "../policy/contract.ts";
 import type { Sandbox } from "../sandbox/index.ts";

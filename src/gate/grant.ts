@@ -1,6 +1,6 @@
+import { sha256Hex } from "../core/bytes.ts";
 import { rfc3339 } from "../core/clock.ts";
 import { commitUnder } from "../ledger/store/payloads.ts";
-import { sha256Hex } from "../core/bytes.ts";
 import type { Authorized, Cause, Granted } from "./call.ts";
 import { conflictRefusal } from "./conflict.ts";
 import type { Gate } from "./gate.ts";
@@ -92,7 +92,9 @@ export function grantsWholePlan({ call, decision }: Authorized): Refusal | null 
     plan.kind === "fs"
       ? decision.granted.paths.includes(plan.path)
       : decision.granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, ""));
-  return whole ? null : refuse("policy_denied", 403, "policy grants less than the call needs", {
-    members: { deny_reason: "policy grants less than the call needs" },
-  });
+  return whole
+    ? null
+    : refuse("policy_denied", 403, "policy grants less than the call needs", {
+        members: { deny_reason: "policy grants less than the call needs" },
+      });
 }

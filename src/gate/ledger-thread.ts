@@ -29,7 +29,12 @@ export type ThreadAnswer =
   | { readonly kind: "opened"; readonly log: string; readonly pepper: Uint8Array }
   | { readonly kind: "done"; readonly results: readonly { readonly id: number; readonly result: unknown }[] }
   | { readonly kind: "closed"; readonly checkpoint: string }
-  | { readonly kind: "failed"; readonly code: string; readonly message: string; readonly hint: string | null };
+  | {
+      readonly kind: "failed";
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string | null;
+    };
 
 let writer: LedgerWriter | null = null;
 let groupLimit = 64;

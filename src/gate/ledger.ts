@@ -1,5 +1,5 @@
-import { LedgerError } from "../ledger/errors.ts";
 import { workerEntry } from "../core/self.ts";
+import { LedgerError } from "../ledger/errors.ts";
 import type { Payload } from "../ledger/store/payloads.ts";
 import type { ActInput, ActName, ActResult } from "./acts/index.ts";
 import type { OpenMessage, ThreadAnswer, ThreadMessage } from "./ledger-thread.ts";
@@ -54,12 +54,20 @@ export class Ledger {
     return new Ledger(worker, opened, options);
   }
 
-  act<N extends ActName>(name: N, input: ActInput<N>, payloads: readonly Payload[] = []): Promise<ActResult<N>> {
+  act<N extends ActName>(
+    name: N,
+    input: ActInput<N>,
+    payloads: readonly Payload[] = [],
+  ): Promise<ActResult<N>> {
     if (this.failure !== null) return Promise.reject(this.failure);
     const id = this.nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.pending.set(id, { resolve, reject });
-    this.worker.postMessage({ kind: "act", id, task: { act: name, input, payloads } } satisfies ThreadMessage);
+    this.worker.postMessage({
+      kind: "act",
+      id,
+      task: { act: name, input, payloads },
+    } satisfies ThreadMessage);
     return promise as Promise<ActResult<N>>; // the thread answers with what the named act returned
   }
 
@@ -86,7 +94,7 @@ export class Ledger {
   }
 
   private receive(answer: ThreadAnswer): void {
-    if (answer.kind === "failed") return this.fail(failureOf(answer));
+    if (answer.kind === "failed") this.fail(failureOf(answer));
     if (answer.kind !== "done") return;
     this.groups++;
     this.acts += answer.results.length;

@@ -38,6 +38,10 @@ function verifySafely(dispatched: Dispatched): Verified {
   try {
     return verify(dispatched);
   } catch (error) {
-    return verify({ ...dispatched, output: null, ended: `internal_error: ${messageOf(error)}`.slice(0, 200) });
+    return verify({
+      ...dispatched,
+      output: null,
+      ended: `internal_error: ${messageOf(error)}`.slice(0, 200),
+    });
   }
 }

@@ -62,7 +62,7 @@ async function run(gate: Gate, request: ExecuteRequest, progress: Progress): Pro
 
 /** A transaction that refused has already stored the payload; a racing twin's result may be there to give. */
 function conflict(gate: Gate, planned: Planned, progress: Progress, refusal: Refusal): Answer | Refusal {
-  progress.proofStored = true;
+  progress.payloadStored = true;
   if (refusal.code !== "idempotency_in_flight" || progress.validated === undefined) return refusal;
   return replayed(gate, { ...progress.validated, idempotency: planned.idempotency }) ?? refusal;
 }

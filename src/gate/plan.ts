@@ -63,14 +63,17 @@ export function plan(gate: Gate, call: Validated): Planned | Refusal {
 
 /** What {@link plan} stored, read back from bytes that match their signed commitment. */
 export interface StoredCall
-  extends Pick<PlannedCall, "params" | "plan" | "planHash" | "limits" | "unresolved" | "policyParams" | "requestHash"> {
+  extends Pick<
+    PlannedCall,
+    "params" | "plan" | "planHash" | "limits" | "unresolved" | "policyParams" | "requestHash"
+  > {
   readonly actionDigest: string;
   readonly componentDigest: string;
 }
 
 export function readStoredCall(payload: Payload): StoredCall {
   const stored = parseJson(payload.bytes, { bytes: payload.bytes.length, depth: 64 });
-  if (!isJsonObject(stored) || stored["v"] !== 1 || !isJsonObject(stored["plan"] ?? null))
+  if (!isJsonObject(stored) || stored.v !== 1 || !isJsonObject(stored.plan ?? null))
     throw new Error("the stored call has another format");
   // Written by `plan` above; its bytes have been compared with the commitment in a signed entry.
   const call = stored as unknown as {

@@ -15,7 +15,8 @@ export async function record(
   const { call, cause } = ended;
   const { caller, action } = call;
   const receiptId = gate.newId();
-  const output = ended.answer === null ? null : makePayload("output", Buffer.from(canonicalJson(ended.answer)));
+  const output =
+    ended.answer === null ? null : makePayload("output", Buffer.from(canonicalJson(ended.answer)));
   const appended = await gate.ledger.act(
     "recordReceipt",
     {
@@ -66,7 +67,8 @@ export async function record(
 
 /** An observation as the log keeps it: what could be guessed or tells a path is committed to, not shown. */
 function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRecord {
-  const committed = (hex: string | null) => (hex === null ? null : commitUnder(salt, Buffer.from(hex, "hex")));
+  const committed = (hex: string | null) =>
+    hex === null ? null : commitUnder(salt, Buffer.from(hex, "hex"));
   if (effect.kind === "http")
     return {
       kind: "http",

@@ -43,7 +43,6 @@ export function isRefusal(value: object): value is Refusal {
 
 /** Controls become blanks and the text is cut to a number of bytes between code points. */
 export function sanitise(text: string, bytes: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what is replaced
   const clean = text.toWellFormed().replace(/[\u0000-\u001f\u007f-\u009f]/g, " ");
   if (Buffer.byteLength(clean) <= bytes) return clean;
   let cut = clean.slice(0, bytes);

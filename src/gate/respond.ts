@@ -83,11 +83,23 @@ export function respond(outcome: Outcome, more: JsonObject = {}): Answer {
         ? failed(502, "verification_failed", "the effect happened, but is not what was expected")
         : executed(outcome, common, verification, more);
     case "rejected_response":
-      return failed(422, "schema_violation", "the effect happened, but the response does not fit the action's schema");
+      return failed(
+        422,
+        "schema_violation",
+        "the effect happened, but the response does not fit the action's schema",
+      );
     case "failed":
-      return failed(502, "action_execution_failed", `the action failed before anything left the gate: ${outcome.error ?? "unknown"}`);
+      return failed(
+        502,
+        "action_execution_failed",
+        `the action failed before anything left the gate: ${outcome.error ?? "unknown"}`,
+      );
     case "timed_out":
-      return failed(502, "action_execution_failed", "the action ran out of time; its effect may have happened");
+      return failed(
+        502,
+        "action_execution_failed",
+        "the action ran out of time; its effect may have happened",
+      );
     case "indeterminate":
       return failed(502, "action_execution_failed", "the action was cut off; its effect may have happened");
   }

@@ -2,6 +2,7 @@
 export class RunningCalls {
   private readonly calls = new Map<string, AbortController>();
   private idle: (() => void)[] = [];
+  private stopped: string | null = null;
 
   get size(): number {
     return this.calls.size;
@@ -11,6 +12,7 @@ export class RunningCalls {
   enter(id: string): AbortSignal {
     const controller = new AbortController();
     this.calls.set(id, controller);
+    if (this.stopped !== null) controller.abort(this.stopped);
     return controller.signal;
   }
 
@@ -24,6 +26,12 @@ export class RunningCalls {
   /** Stops every call under way; each still gets its receipt. */
   abortAll(reason: string): void {
     for (const controller of this.calls.values()) controller.abort(reason);
+  }
+
+  /** As {@link abortAll}, for good: a call that is granted after this moment does nothing either. */
+  stop(reason: string): void {
+    this.stopped = reason;
+    this.abortAll(reason);
   }
 
   /** Resolves when nothing runs any more. */

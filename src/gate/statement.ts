@@ -1,11 +1,12 @@
 import type { HoldRow } from "../approvals/state.ts";
-import { verifyEs256 } from "../core/es256.ts";
 import { fromBase64url } from "../core/bytes.ts";
+import { verifyEs256 } from "../core/es256.ts";
 import { isJsonObject, type Json, parseJson } from "../core/json.ts";
 import { p256FromJson, thumbprint } from "../keys/jwk.ts";
-import { openHeldCall, type OperatorDecision } from "./approve.ts";
+import type { OperatorDecision } from "./approve.ts";
 import type { Gate } from "./gate.ts";
-import { type Refusal, refuse } from "./refusal.ts";
+import { readHeldCall } from "./held-call.ts";
+import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 
 const LONGEST = 4096;
 const SKEW_S = 5;
@@ -17,27 +18,33 @@ const SKEW_S = 5;
  */
 export function checkStatement(gate: Gate, made: OperatorDecision, hold: HoldRow): Refusal | null {
   const bad = (why: string) =>
-    refuse("bad_statement", 400, `the signed statement is not valid: ${why}`, { members: { deny_reason: why } });
+    refuse("bad_statement", 400, `the signed statement is not valid: ${why}`, {
+      members: { deny_reason: why },
+    });
   const parts = (made.statement ?? "").split(".");
-  if (made.statement === null || made.statement.length > LONGEST || parts.length !== 3) return bad("not a compact jws");
+  if (made.statement === null || made.statement.length > LONGEST || parts.length !== 3)
+    return bad("not a compact jws");
   const [header, payload] = [readPart(parts[0]), readPart(parts[1])];
   const signature = fromBase64url(parts[2] ?? "");
   if (header === null || payload === null || signature === null) return bad("not readable");
-  const key = p256FromJson(header["jwk"]);
-  if (header["alg"] !== "ES256" || header["typ"] !== "latchgate-approval+jws" || key === null) return bad("header");
+  const key = p256FromJson(header.jwk);
+  if (header.alg !== "ES256" || header.typ !== "latchgate-approval+jws" || key === null) return bad("header");
   if (Object.keys(header).length !== 3) return bad("header");
   if (thumbprint(key.jwk) !== made.operator.thumbprint) return bad("signed by another key");
   if (!verifyEs256(key.key, `${parts[0]}.${parts[1]}`, signature)) return bad("signature");
   const now = Math.floor(gate.clock.now() / 1000);
   const { iat, exp, nonce } = payload;
-  if (typeof iat !== "number" || typeof exp !== "number" || iat > now + SKEW_S || exp <= now) return bad("time");
+  if (typeof iat !== "number" || typeof exp !== "number" || iat > now + SKEW_S || exp <= now)
+    return bad("time");
   if (typeof nonce !== "string" || nonce.length < 16) return bad("nonce");
-  const { stored } = openHeldCall(gate, hold);
+  const held = readHeldCall(gate, hold);
+  if (isRefusal(held)) return held;
+  const { stored } = held;
   const same =
-    payload["approval_id"] === hold.approval_id &&
-    payload["plan_hash"] === stored.planHash &&
-    payload["request_hash"] === stored.requestHash &&
-    payload["decision"] === made.decision;
+    payload.approval_id === hold.approval_id &&
+    payload.plan_hash === stored.planHash &&
+    payload.request_hash === stored.requestHash &&
+    payload.decision === made.decision;
   return same
     ? null
     : refuse("conflict", 409, "the statement is about another call than the one that is held", {
@@ -55,4 +62,3 @@ function readPart(part: string | undefined): { readonly [name: string]: Json } |
     return null;
   }
 }
-

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { sha256Hex, toBase64url, sha256 } from "../core/bytes.ts";
+import { sha256, sha256Hex, toBase64url } from "../core/bytes.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { isJsonObject, type Json, JsonError, parseJson } from "../core/json.ts";
 import type { IdempotencyKey } from "./acts/state.ts";
@@ -35,9 +35,14 @@ export async function validate(gate: Gate, call: Resolved): Promise<Validated | 
   const canonical = canonicalJson(checked.params);
   const keys = call.request.idempotencyKey;
   if (keys.length > 1 || (keys[0] !== undefined && !/^[\x21-\x7e]{1,255}$/.test(keys[0])))
-    return refuse("bad_request", 400, "idempotency-key must be one value of 1 to 255 visible ascii characters", {
-      members: { deny_reason: "bad idempotency-key" },
-    });
+    return refuse(
+      "bad_request",
+      400,
+      "idempotency-key must be one value of 1 to 255 visible ascii characters",
+      {
+        members: { deny_reason: "bad idempotency-key" },
+      },
+    );
   return {
     ...call,
     params: checked.params,

@@ -65,7 +65,12 @@ function endedStatus(reached: ObservedEffect["reached"], timeout: boolean): Rece
   return "indeterminate";
 }
 
-const TIMEOUTS: ReadonlySet<string> = new Set(["deadline", "header_timeout", "idle_timeout", "connect_timeout"]);
+const TIMEOUTS: ReadonlySet<string> = new Set([
+  "deadline",
+  "header_timeout",
+  "idle_timeout",
+  "connect_timeout",
+]);
 
 function timedOut(...codes: readonly (string | null)[]): boolean {
   return codes.some((code) => code !== null && TIMEOUTS.has(code));
@@ -73,7 +78,7 @@ function timedOut(...codes: readonly (string | null)[]): boolean {
 
 function claimedError(output: Dispatched["output"]): string | null {
   if (output === null || !isJsonObject(output)) return null;
-  const error = output["error"];
+  const error = output.error;
   if (error === undefined || !isJsonObject(error)) return null;
-  return typeof error["code"] === "string" && /^[a-z_]{1,64}$/.test(error["code"]) ? error["code"] : null;
+  return typeof error.code === "string" && /^[a-z_]{1,64}$/.test(error.code) ? error.code : null;
 }

@@ -27,6 +27,19 @@ export function thumbprint(jwk: PublicJwk): string {
   return sha256(canonical).toString("base64url");
 }
 
+/**
+ * A thumbprint as people see and pass it. The prefix says what it is and keeps one that starts with `-` from being
+ * read as a flag.
+ */
+export function fingerprint(kid: string): string {
+  return `SHA256:${kid}`;
+}
+
+/** The thumbprint in a fingerprint, with its prefix or without; null for any other text. */
+export function readFingerprint(text: string): string | null {
+  return /^(?:SHA256:)?([A-Za-z0-9_-]{43})$/.exec(text)?.[1] ?? null;
+}
+
 /** The public half of a key as a JWK of its required members alone. Throws on other key types. */
 export function publicJwk(key: KeyObject): PublicJwk {
   const jwk = (key.type === "private" ? createPublicKey(key) : key).export({ format: "jwk" });

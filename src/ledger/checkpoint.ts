@@ -39,7 +39,8 @@ export function parseCheckpoint(
   if (split < 0 || !note.endsWith("\n")) return null;
   const text = note.slice(0, split + 1);
   const [origin, size, root, ...rest] = text.split("\n");
-  if (origin === undefined || origin === "" || root === undefined || rest.length !== 1 || rest[0] !== "") return null;
+  if (origin === undefined || origin === "" || root === undefined || rest.length !== 1 || rest[0] !== "")
+    return null;
   const bytes = fromBase64(root);
   if (size === undefined || !/^(0|[1-9][0-9]{0,15})$/.test(size) || bytes?.length !== 32) return null;
   const signatures: { name: string; blob: Buffer }[] = [];

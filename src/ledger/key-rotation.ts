@@ -5,7 +5,10 @@ import { p256FromJson, thumbprint } from "../keys/jwk.ts";
 import type { EntryPayload } from "./entry/entry.ts";
 
 /** Takes one `key.rotated` into the history; false when it does not follow from it or lacks proof of possession. */
-export function applyRotation(keys: KeyHistory, payload: EntryPayload & { readonly type: "key.rotated" }): boolean {
+export function applyRotation(
+  keys: KeyHistory,
+  payload: EntryPayload & { readonly type: "key.rotated" },
+): boolean {
   const { purpose, previous_kid, jwk, kid, possession } = payload;
   if (thumbprint(jwk) !== kid || keys.current(purpose).kid !== previous_kid) return false;
   const signature = fromBase64url(possession);

@@ -1,9 +1,9 @@
 import type { KeyObject } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { generateKey, readKeyFile, writeKeyFile } from "../keys/key-file.ts";
 import type { KeyPurpose } from "../keys/history.ts";
 import { type PublicJwk, publicJwk, thumbprint } from "../keys/jwk.ts";
+import { generateKey, readKeyFile, writeKeyFile } from "../keys/key-file.ts";
 
 /** The private keys of a log, one file each, named by purpose and thumbprint. The log says which is in force. */
 export class Keyring {

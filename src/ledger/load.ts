@@ -24,7 +24,9 @@ const VERIFIED_TAIL = 1000;
  * (`latchgate verify` checks everything.) Throws `ledger_damaged`.
  */
 export function loadLog(db: Database): LoadedLog | null {
-  const last = db.query<{ seq: number }, []>("SELECT max(seq) AS seq FROM entries HAVING seq IS NOT NULL").get();
+  const last = db
+    .query<{ seq: number }, []>("SELECT max(seq) AS seq FROM entries HAVING seq IS NOT NULL")
+    .get();
   if (last === null) return null;
   const history = loadHistory(db);
   const log = history.log;
@@ -51,10 +53,12 @@ export function loadLog(db: Database): LoadedLog | null {
     head = leaf.toString("hex");
     tree.push(leaf);
     const root = roots.get(tree.size);
-    if (root !== undefined && !tree.root().equals(root)) throw damaged(seq, "a stored checkpoint has another root");
+    if (root !== undefined && !tree.root().equals(root))
+      throw damaged(seq, "a stored checkpoint has another root");
     roots.delete(tree.size);
   }
-  if (head === null || roots.size > 0) throw damaged(tree.size, "entries that a checkpoint covers are missing");
+  if (head === null || roots.size > 0)
+    throw damaged(tree.size, "entries that a checkpoint covers are missing");
   return { log, history: history.keys, tree, head };
 }
 

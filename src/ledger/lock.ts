@@ -11,11 +11,7 @@ const LOCK_NB = 4;
  */
 export function lockLedger(path: string): { release(): void } {
   const libc = dlopen("libc.so.6", { flock: { args: ["i32", "i32"], returns: "i32" } });
-  const fd = openSync(
-    path,
-    constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
-    0o600,
-  );
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   if (libc.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
     const holder = readFileSync(path, "utf8").slice(0, 32).trim();
     closeSync(fd);

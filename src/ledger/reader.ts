@@ -25,7 +25,9 @@ export interface ReadEntry {
 
 export interface EventFilter {
   readonly trace_id?: string;
-  readonly type?: string;
+  readonly session_id?: string;
+  /** Any of these. */
+  readonly types?: readonly string[];
   readonly action_id?: string;
   readonly principal?: string;
   readonly decision?: string;
@@ -47,7 +49,8 @@ export class LedgerReader {
   private history: KeyHistory;
 
   constructor(ledgerPath: string, payloadsPath: string) {
-    if (!existsSync(ledgerPath)) throw new LedgerError("ledger_unreadable", `there is no ledger at ${ledgerPath}`);
+    if (!existsSync(ledgerPath))
+      throw new LedgerError("ledger_unreadable", `there is no ledger at ${ledgerPath}`);
     this.db = new Database(ledgerPath, { readonly: true, strict: true });
     this.payloadDb = new Database(payloadsPath, { readonly: true, strict: true });
     for (const db of [this.db, this.payloadDb]) db.run("PRAGMA busy_timeout = 5000");
@@ -79,7 +82,9 @@ export class LedgerReader {
     const opened = openJws(jws);
     const payload = opened === null ? null : readPayload(opened.payload);
     if (opened === null || payload === null || isFault(payload) || payload.seq !== seq)
-      throw new LedgerError("ledger_damaged", `entry ${seq} cannot be read`, { hint: "run latchgate verify" });
+      throw new LedgerError("ledger_damaged", `entry ${seq} cannot be read`, {
+        hint: "run latchgate verify",
+      });
     const key = this.history.evidenceKeyAt(opened.kid, seq);
     return {
       seq,
@@ -105,11 +110,24 @@ export class LedgerReader {
 
   /** The terminal receipt by its own id or its grant's. */
   receipt(by: { readonly receiptId: string } | { readonly grantId: string }): ReadEntry | null {
-    const [column, id] = "receiptId" in by ? ["receipt_id", by.receiptId] : ["grant_id", by.grantId];
+    const [column, id] =
+      "receiptId" in by ? (["receipt_id", by.receiptId] as const) : (["grant_id", by.grantId] as const);
     const row = this.db
       .query<{ receipt_seq: number | null }, [string]>(`SELECT receipt_seq FROM grants WHERE ${column} = ?`)
       .get(id);
-    return row?.receipt_seq == null ? null : this.entry(row.receipt_seq);
+    const entry = row?.receipt_seq == null ? null : this.entry(row.receipt_seq);
+    if (entry === null) return null;
+    const { payload } = entry;
+    // The row only leads there: what the entry itself says is what was asked for, or the row lies.
+    if (payload.type !== "call.receipt" || payload[column] !== id)
+      throw new LedgerError(
+        "ledger_damaged",
+        `entry ${entry.seq} is not the receipt that the table of grants names`,
+        {
+          hint: "run latchgate verify",
+        },
+      );
+    return entry;
   }
 
   /** Grants without a receipt: what runs now, or what a crash left (closed at the next start). */
@@ -124,7 +142,7 @@ export class LedgerReader {
   events(filter: EventFilter): readonly ReadEntry[] {
     const where: string[] = [];
     const values: SQLQueryBindings[] = [];
-    for (const column of ["trace_id", "type", "action_id", "principal", "decision", "tenant"] as const) {
+    for (const column of ["trace_id", "action_id", "principal", "decision", "tenant"] as const) {
       const value = filter[column];
       if (value === undefined) continue;
       where.push(`${column} = ?`);
@@ -139,14 +157,26 @@ export class LedgerReader {
       where.push(text);
       values.push(bound);
     }
+    if (filter.types !== undefined) {
+      where.push(`type IN (${filter.types.map(() => "?").join(", ")})`);
+      values.push(...filter.types);
+    }
     const order = filter.afterSeq === undefined ? "DESC" : "ASC";
     const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-    return this.db
+    const rows = this.db
       .query<{ seq: number; jws: string }, SQLQueryBindings[]>(
-        `SELECT seq, jws FROM entries ${condition} ORDER BY seq ${order} LIMIT ?`,
+        `SELECT seq, jws FROM entries ${condition} ORDER BY seq ${order}`,
       )
-      .all(...values, filter.limit)
-      .map(({ seq, jws }) => this.read(seq, jws));
+      .iterate(...values);
+    const found: ReadEntry[] = [];
+    for (const { seq, jws } of rows) {
+      const entry = this.read(seq, jws);
+      // The session has no column of its own.
+      const session = "session_id" in entry.payload ? entry.payload.session_id : null;
+      if (filter.session_id === undefined || session === filter.session_id) found.push(entry);
+      if (found.length >= filter.limit) break;
+    }
+    return found;
   }
 
   /** The bytes that a commitment names. Throws `payload_missing`. */

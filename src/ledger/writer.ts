@@ -1,19 +1,20 @@
 import type { Database, Statement } from "bun:sqlite";
 import { type KeyObject, sign } from "node:crypto";
+import { fromBase64url } from "../core/bytes.ts";
 import { rfc3339 } from "../core/clock.ts";
 import { uuidv7Maker } from "../core/ids.ts";
-import { KeyHistory, type KeyPurpose, possessionMessage } from "../keys/history.ts";
+import type { Json } from "../core/json.ts";
+import { type KeyHistory, type KeyPurpose, possessionMessage } from "../keys/history.ts";
 import type { Ed25519Jwk, P256Jwk } from "../keys/jwk.ts";
-import { fromBase64url } from "../core/bytes.ts";
 import { checkpointOrigin, signCheckpoint } from "./checkpoint.ts";
 import { type EntryPayload, project } from "./entry/entry.ts";
 import { leafHash, signEntry } from "./entry/jws.ts";
-import type { EntryBody, EntryType } from "./entry/types.ts";
+import { type EntryBody, type EntryType, PAYLOADS } from "./entry/types.ts";
+import { LedgerError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
 import { type LoadedLog, loadLog } from "./load.ts";
-import { type Payload, PayloadWriter } from "./store/payloads.ts";
 import { SCHEMA_VERSION } from "./store/database.ts";
-import type { Json } from "../core/json.ts";
+import { type Payload, PayloadWriter } from "./store/payloads.ts";
 import type { CompactTree } from "./tree.ts";
 
 /** An entry as it stands in the log. */
@@ -65,6 +66,7 @@ export class LedgerWriter {
   private readonly payloads: PayloadWriter;
   private readonly newId: () => string;
   private readonly insert: Statement;
+  private readonly last: Statement<{ seq: number; hash: Uint8Array }, []>;
   private readonly log: string;
   private readonly history: KeyHistory;
   private readonly tree: CompactTree;
@@ -81,6 +83,7 @@ export class LedgerWriter {
       `INSERT INTO entries (seq, id, type, time_ms, trace_id, tenant, principal, action_id, decision, jws, hash)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
+    this.last = options.db.query("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1");
     const loaded = loadLog(options.db) ?? this.create();
     this.log = loaded.log;
     this.history = loaded.history;
@@ -149,10 +152,22 @@ export class LedgerWriter {
     const payloads = tasks.flatMap((task) => task.payloads);
     if (payloads.length > 0) this.payloads.write(payloads, time);
     const leaves: Buffer[] = [];
-    const results = db.transaction(() => tasks.map((task) => this.perform(task, time, leaves)))();
+    const results = db.transaction(() => {
+      this.checkHead();
+      return tasks.map((task) => this.perform(task, time, leaves));
+    })();
     for (const leaf of leaves) this.tree.push(leaf);
     this.broken = false;
     return results;
+  }
+
+  /** Nobody else may write here: a head on disk that is not the one in memory stops the gate. */
+  private checkHead(): void {
+    const row = this.last.get();
+    if (row?.seq === this.tree.size - 1 && Buffer.from(row.hash).toString("hex") === this.head) return;
+    throw new LedgerError("ledger_damaged", "the head on disk is not the one that was written", {
+      hint: "something else changed the ledger; run latchgate verify on a copy",
+    });
   }
 
   private perform(task: Task, now: number, leaves: Buffer[]): unknown {
@@ -172,6 +187,9 @@ export class LedgerWriter {
     const seq = this.tree.size + leaves.length;
     const id = this.newId();
     const payload = { ...body, v: 1, log: this.log, seq, id, type, time: rfc3339(now), prev: this.head };
+    // An entry that no verifier would take must never be signed: it would condemn the whole log.
+    const fault = PAYLOADS.get(type)?.(payload, type) ?? null;
+    if (fault !== null) throw new LedgerError("ledger_failed", `an entry does not fit its schema: ${fault}`);
     const jws = signEntry(payload as unknown as Json, this.kid, this.key);
     const hash = this.store(payload as unknown as EntryPayload, jws);
     leaves.push(hash);

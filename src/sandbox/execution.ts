@@ -165,10 +165,14 @@ export class Execution {
       throw new ProtocolError("a host call that the component does not import");
     if (this.over) return;
     const { granted, limits, door } = this.request;
-    if (granted !== undefined && !granted.includes(declared.interface))
-      return this.fail("import_not_granted", `${declared.name} is not granted to this action`);
-    if (this.ioCalls >= limits.ioCalls)
-      return this.fail("io_budget_exceeded", `more than ${limits.ioCalls} host calls`);
+    if (granted !== undefined && !granted.includes(declared.interface)) {
+      this.fail("import_not_granted", `${declared.name} is not granted to this action`);
+      return;
+    }
+    if (this.ioCalls >= limits.ioCalls) {
+      this.fail("io_budget_exceeded", `more than ${limits.ioCalls} host calls`);
+      return;
+    }
     this.ioCalls++;
     this.asking = true;
     void this.ask(door, declared, call);
@@ -188,8 +192,8 @@ export class Execution {
 
   private returned(ok: boolean, text: Uint8Array): void {
     try {
-      if (ok) return this.end({ status: "ok", output: this.parsed(text), ...this.facts() });
-      this.end({ status: "guest_error", message: guestMessage(text), ...this.facts() });
+      if (ok) this.end({ status: "ok", output: this.parsed(text), ...this.facts() });
+      else this.end({ status: "guest_error", message: guestMessage(text), ...this.facts() });
     } catch (error) {
       this.fail("invalid_output", messageOf(error));
     }

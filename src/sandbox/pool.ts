@@ -201,7 +201,9 @@ class Pool implements Sandbox {
           best = runner;
       if (best === null) break;
       const execution = group.queue.shift();
-      if (execution !== undefined) best.execute(execution);
+      if (execution === undefined) break;
+      this.failedStarts = 0;
+      best.execute(execution);
     }
     if (group.runners.length === 0 && this.retry !== null) this.refuse(group);
   }
@@ -261,7 +263,7 @@ class Pool implements Sandbox {
 
   /** A runner that has said hello. After a failed start the next one waits, longer each time. */
   private async spawned(): Promise<RunnerProcess> {
-    const runner = new RunnerProcess(this.runnerOptions, (lost) => this.onLost(lost));
+    const runner = new RunnerProcess(this.runnerOptions, (lost, detail) => this.onLost(lost, detail));
     this.processes.add(runner);
     void runner.exited.then(() => this.processes.delete(runner));
     try {
@@ -270,7 +272,6 @@ class Pool implements Sandbox {
       this.startFailed(error instanceof Error ? error.message : String(error));
       throw error;
     }
-    this.failedStarts = 0;
     return runner;
   }
 
@@ -295,9 +296,11 @@ class Pool implements Sandbox {
       execution.lost(`no runner could be started: ${this.lastFailure}`);
   }
 
-  private onLost(runner: RunnerProcess): void {
+  private onLost(runner: RunnerProcess, detail: string): void {
     if (this.closed) return;
     this.lostCount++;
+    // Ended with nothing to do: no call is to blame, and starting the next one at once could go on for ever.
+    if (runner.isUnused) this.startFailed(detail);
     if (this.spare === runner) this.spare = null;
     for (const group of this.groups.values()) {
       const at = group.runners.indexOf(runner);

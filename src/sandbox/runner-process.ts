@@ -32,7 +32,7 @@ export class RunnerProcess implements RunnerLink {
   readonly exited: Promise<unknown>;
   private readonly options: RunnerOptions;
   private readonly child: Subprocess;
-  private readonly onLost: (runner: RunnerProcess) => void;
+  private readonly onLost: (runner: RunnerProcess, detail: string) => void;
   private channel: Channel | null = null;
   /** By call id; null for a call that the gate is done with and the runner has not let go of yet. */
   private readonly calls = new Map<number, Execution | null>();
@@ -45,7 +45,7 @@ export class RunnerProcess implements RunnerLink {
   private isReady: () => void = () => {};
   private isNotReady: (cause: Error) => void = () => {};
 
-  constructor(options: RunnerOptions, onLost: (runner: RunnerProcess) => void) {
+  constructor(options: RunnerOptions, onLost: (runner: RunnerProcess, detail: string) => void) {
     this.options = options;
     this.onLost = onLost;
     this.ready = new Promise((resolve, reject) => {
@@ -72,6 +72,11 @@ export class RunnerProcess implements RunnerLink {
   /** Calls that the runner has not let go of. */
   get inFlight(): number {
     return this.calls.size;
+  }
+
+  /** Whether it was ever given a call. */
+  get isUnused(): boolean {
+    return this.lastCall === 0;
   }
 
   get isLost(): boolean {
@@ -132,7 +137,7 @@ export class RunnerProcess implements RunnerLink {
     const calls = [...this.calls.values()];
     this.calls.clear();
     for (const execution of calls) execution?.lost(detail);
-    this.onLost(this);
+    this.onLost(this, detail);
   }
 
   private async open(): Promise<void> {
@@ -165,10 +170,16 @@ export class RunnerProcess implements RunnerLink {
 
   private frame(kind: number, call: number, payload: Uint8Array): void {
     if (this.lost) return;
-    if (kind === FRAME.hello) return this.greeted(payload);
+    if (kind === FRAME.hello) {
+      this.greeted(payload);
+      return;
+    }
     if (kind === FRAME.fatal) throw new ProtocolError(`the runner refused to start: ${text(payload)}`);
     if (this.hello !== "said") throw new ProtocolError("frame before hello");
-    if (kind === FRAME.cancelled) return this.letGo(call);
+    if (kind === FRAME.cancelled) {
+      this.letGo(call);
+      return;
+    }
     const execution = this.calls.get(call);
     if (execution === undefined) throw new ProtocolError("frame for a call that is not in the runner");
     if (execution === null) return;

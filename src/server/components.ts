@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Registry } from "../actions/index.ts";
-import { selfCommand } from "../core/self.ts";
 import { LatchGateError } from "../core/errors.ts";
+import { selfCommand } from "../core/self.ts";
 import { childValidator, ingestComponent, loadBuiltins, type Sandbox } from "../sandbox/index.ts";
 
 /**
@@ -27,7 +27,9 @@ export async function loadComponents(
     try {
       bytes = readFileSync(path);
     } catch (cause) {
-      throw new LatchGateError("component_missing", `${id} names a component that is not at ${path}`, { cause });
+      throw new LatchGateError("component_missing", `${id} names a component that is not at ${path}`, {
+        cause,
+      });
     }
     const component = await ingestComponent({ bytes, pin: provider.digest, origin: "operator", validate });
     sandbox.register(component);

@@ -1,7 +1,9 @@
-import type { Gate } from "../gate/gate.ts";
-import { refuse, type Refusal } from "../gate/refusal.ts";
+import type { UsedProof } from "../gate/acts/state.ts";
 import { authenticate } from "../gate/authenticate.ts";
-import { answerRefusal, type Answer } from "../gate/respond.ts";
+import type { Caller } from "../gate/call.ts";
+import type { Gate } from "../gate/gate.ts";
+import { type Refusal, refuse } from "../gate/refusal.ts";
+import { type Answer, answerRefusal } from "../gate/respond.ts";
 import {
   type AuthRequest,
   authenticateOperator,
@@ -9,8 +11,6 @@ import {
   type Operator,
   type ProofBase,
 } from "../identity/index.ts";
-import type { Caller } from "../gate/call.ts";
-import type { UsedProof } from "../gate/acts/state.ts";
 import type { FrontRequest, RateLimiter } from "./front/index.ts";
 
 /** What routes need beside the gate: limiters, and the bases that proofs may name. */
@@ -95,7 +95,9 @@ function refuseOperator(refusal: IdentityRefusal, fine: boolean): Refusal {
   if (refusal.status === 503) return refuse(refusal.code, 503, refusal.detail);
   if (!fine) return refuse("unauthorized", 401, refusal.detail);
   const members =
-    refusal.code === "invalid_dpop" || refusal.code === "key_binding_failed" ? { deny_reason: refusal.detail } : {};
+    refusal.code === "invalid_dpop" || refusal.code === "key_binding_failed"
+      ? { deny_reason: refusal.detail }
+      : {};
   return refuse(refusal.code, refusal.status, refusal.detail, { members });
 }
 

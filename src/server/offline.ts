@@ -1,4 +1,4 @@
-import { LatchGateError } from "../core/errors.ts";
+import type { LatchGateError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { lockLedger } from "../ledger/lock.ts";

@@ -1,32 +1,38 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
+import { builtinManifests, formatProblem, loadActions, type Registry } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import { systemClock } from "../core/clock.ts";
 import { LatchGateError, messageOf } from "../core/errors.ts";
 import { uuidv7Maker } from "../core/ids.ts";
 import { parseJson } from "../core/json.ts";
+import { HTTP_METHODS } from "../core/plan.ts";
 import { selfCommand } from "../core/self.ts";
 import { VERSION } from "../core/version.ts";
-import { builtinManifests, formatProblem, loadActions, type Registry } from "../actions/index.ts";
 import type { Gate } from "../gate/gate.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { RunningCalls } from "../gate/running.ts";
 import { Shed } from "../gate/shed.ts";
 import { createHost, type Host, type LocalEgress } from "../host/index.ts";
-import { HTTP_METHODS } from "../core/plan.ts";
-import { LeaseVerifier, OperatorDirectory, PrincipalDirectory, ReplayStore, proofBase } from "../identity/index.ts";
+import {
+  LeaseVerifier,
+  OperatorDirectory,
+  PrincipalDirectory,
+  proofBase,
+  ReplayStore,
+} from "../identity/index.ts";
 import { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { defaultPolicyWasm } from "../policy/assets.ts";
-import { loadPolicy } from "../policy/engine.ts";
 import type { PolicyEngine } from "../policy/contract.ts";
+import { loadPolicy } from "../policy/engine.ts";
 import { createSandbox, type Sandbox } from "../sandbox/index.ts";
 import { loadComponents } from "./components.ts";
 import type { ServerContext } from "./context.ts";
 import { createFront, type Front, HttpFault, RateLimiter } from "./front/index.ts";
-import { frontLimits, resolveGroup } from "./listeners.ts";
 import { currentLeaseSigner, leaseKeys } from "./keys.ts";
+import { frontLimits, resolveGroup } from "./listeners.ts";
 import { Router, serveRequest } from "./router.ts";
 import { ROUTES } from "./routes/index.ts";
 
@@ -86,7 +92,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
     const clock = systemClock;
-    const [registry, policy] = await Promise.all([readRegistry(config, at.actions), readPolicy(at.policyData)]);
+    const [registry, policy] = await Promise.all([
+      readRegistry(config, at.actions),
+      readPolicy(at.policyData),
+    ]);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
     const host = openHost(config, dir, fsRoot);
     cleanup.push(() => host.close());
@@ -223,7 +232,10 @@ async function readPolicy(path: string): Promise<PolicyEngine> {
       cause,
     });
   }
-  return loadPolicy({ wasm: await defaultPolicyWasm(), data: parseJson(bytes, { bytes: 16_777_216, depth: 32 }) });
+  return loadPolicy({
+    wasm: await defaultPolicyWasm(),
+    data: parseJson(bytes, { bytes: 16_777_216, depth: 32 }),
+  });
 }
 
 function openHost(config: Config, dir: string, fsRoot: string): Host {
@@ -231,7 +243,8 @@ function openHost(config: Config, dir: string, fsRoot: string): Host {
     action: entry.action,
     methods: entry.methods.map((wanted) => {
       const method = HTTP_METHODS.find((known) => known === wanted);
-      if (method === undefined) throw new StartError("config_invalid", `egress.local: ${wanted} is not a method`);
+      if (method === undefined)
+        throw new StartError("config_invalid", `egress.local: ${wanted} is not a method`);
       return method;
     }),
     pathPrefix: entry.path_prefix,
@@ -297,10 +310,22 @@ function listenFront(
         await serveRequest(router, context, request, response);
       } catch (error) {
         if (!(error instanceof LedgerError) || error.code === "payload_missing") throw error;
-        throw new HttpFault(503, "store_unavailable", "the evidence could not be stored; the call's outcome is uncertain", {
-          hint: "ask for its receipt, or repeat it with the same idempotency key, when the gate is back",
-          cause: error,
-        });
+        if (error.code === "ledger_damaged") {
+          report(error.message);
+          throw new HttpFault(500, "ledger_error", "what the ledger holds about this is damaged", {
+            hint: "the operator runs latchgate verify",
+            cause: error,
+          });
+        }
+        throw new HttpFault(
+          503,
+          "store_unavailable",
+          "the evidence could not be stored; the call's outcome is uncertain",
+          {
+            hint: "ask for its receipt, or repeat it with the same idempotency key, when the gate is back",
+            cause: error,
+          },
+        );
       }
     },
     onError: (error) => report(error instanceof Error ? (error.stack ?? error.message) : String(error)),
@@ -324,6 +349,9 @@ async function flushShed(gate: Gate): Promise<void> {
   if (summary !== null) await gate.ledger.act("summariseShed", summary);
 }
 
+/** How long a call that was cut off at the deadline has to tell its caller. */
+const LAST_WORDS_MS = 1_000;
+
 async function stop(
   gate: Gate,
   front: Front,
@@ -334,11 +362,14 @@ async function stop(
   const drainMs = gate.config.limits.drain_s * 1000;
   gate.state.draining = true;
   for (const timer of timers) clearInterval(timer);
-  const closing = front.close(drainMs);
-  const late = setTimeout(() => gate.running.abortAll("gate_stopping"), drainMs);
+  const deadline = gate.clock.monotonic() + drainMs;
+  const late = setTimeout(() => gate.running.stop("gate_stopping"), drainMs);
+  // Meanwhile new calls are told that the gate is draining, and agents can still fetch what has ended.
+  await gate.running.drained();
+  await front.close(Math.max(LAST_WORDS_MS, deadline - gate.clock.monotonic()));
+  // A call that was admitted before, and granted since.
   await gate.running.drained();
   clearTimeout(late);
-  await closing;
   await gate.host.close();
   await gate.sandbox.close();
   await flushShed(gate);

@@ -12,7 +12,11 @@ function rendered(body: Body, params: JsonObject): string | null {
 }
 
 test.each([
-  [{ json: { title: { $param: "a" } } }, { a: 'x","admin":true,"y":"' }, '{"title":"x\\",\\"admin\\":true,\\"y\\":\\""}'],
+  [
+    { json: { title: { $param: "a" } } },
+    { a: 'x","admin":true,"y":"' },
+    '{"title":"x\\",\\"admin\\":true,\\"y\\":\\""}',
+  ],
   [{ json: { n: { $param: "a" } } }, { a: "42" }, '{"n":"42"}'],
   [{ json: { n: { $param: "a" } } }, { a: '{"$param":"b"}', b: 1 }, '{"n":"{\\"$param\\":\\"b\\"}"}'],
   [{ json: { n: { $param: "a" } } }, { a: { $param: "b" }, b: 1 }, '{"n":{"$param":"b"}}'],
@@ -23,7 +27,11 @@ test.each([
   [{ json: { $param: "a" } }, {}, null],
   [{ json: null }, {}, "null"],
   [{ json: { "a{b}": "{c}" } }, { c: 1 }, '{"a{b}":"{c}"}'],
-  [{ form: { z: { $param: "a" }, b: "x y", c: 1, d: false } }, { a: "1&b=2" }, "b=x+y&c=1&d=false&z=1%26b%3D2"],
+  [
+    { form: { z: { $param: "a" }, b: "x y", c: 1, d: false } },
+    { a: "1&b=2" },
+    "b=x+y&c=1&d=false&z=1%26b%3D2",
+  ],
   [{ form: { a: { $param: "a" }, b: 1 } }, {}, "b=1"],
   [{ text: { $param: "a" } }, { a: "é" }, "é"],
   [{ text: "fixed {a}" }, { a: "x" }, "fixed {a}"],
@@ -51,7 +59,9 @@ test("property: whatever the values, the structure of a json body stays", () => 
   const values = fc.jsonValue({ maxDepth: 3 }).map((value) => value as Json); // fast-check makes JSON values
   fc.assert(
     fc.property(fc.string({ unit: "grapheme" }), values, (text, value) => {
-      const body: Body = { json: { a: { $param: "text" }, list: [{ $param: "value" }], fixed: { $param: "gone" } } };
+      const body: Body = {
+        json: { a: { $param: "text" }, list: [{ $param: "value" }], fixed: { $param: "gone" } },
+      };
       expect(rendered(body, { text, value })).toBe(canonicalJson({ a: text, list: [value] }));
     }),
     { seed: 1 },
@@ -62,7 +72,10 @@ test("property: whatever the values, a form keeps its fields", () => {
   fc.assert(
     fc.property(fc.string({ unit: "grapheme" }), fc.array(fc.string({ unit: "grapheme" })), (a, list) => {
       const text = rendered({ form: { a: { $param: "a" }, b: { $param: "list" } } }, { a, list });
-      expect([...new URLSearchParams(text ?? "")]).toEqual([["a", a], ...list.map((item) => ["b", item])]);
+      expect([...new URLSearchParams(text ?? "")]).toEqual([
+        ["a", a],
+        ...list.map((item): [string, string] => ["b", item]),
+      ]);
     }),
     { seed: 1 },
   );

@@ -19,9 +19,15 @@ const problems = (action: ReturnType<typeof withParams>, body: JsonObject) => {
 };
 
 test("defaults are applied to the params, the body stays as it was", () => {
-  const action = withParams({ a: { type: "string", default: "x" }, b: { type: "object", properties: {
-    c: { type: "integer", default: 3 },
-  } } });
+  const action = withParams({
+    a: { type: "string", default: "x" },
+    b: {
+      type: "object",
+      properties: {
+        c: { type: "integer", default: 3 },
+      },
+    },
+  });
   const body = { b: {} };
   expect(action.check(body)).toEqual({ ok: true, params: { a: "x", b: { c: 3 } } });
   expect(body).toEqual({ b: {} });
@@ -31,17 +37,20 @@ test("a default object is a fresh one for every call", () => {
   const action = withParams({ a: { type: "array", items: { type: "string" }, default: ["x"] } });
   const first = action.check({});
   const second = action.check({});
-  expect(first.ok && second.ok && first.params["a"] !== second.params["a"]).toBe(true);
+  expect(first.ok && second.ok && first.params.a !== second.params.a).toBe(true);
 });
 
 test("a null for an optional parameter that cannot be null is as if absent", () => {
-  const action = withParams({
-    plain: { type: "string" },
-    filled: { type: "string", default: "x" },
-    listed: { enum: ["a", "b"] },
-    referred: { $ref: "#/$defs/name" },
-    either: { anyOf: [{ type: "string" }, { type: "integer" }] },
-  }, { $defs: { name: { type: "string" } } });
+  const action = withParams(
+    {
+      plain: { type: "string" },
+      filled: { type: "string", default: "x" },
+      listed: { enum: ["a", "b"] },
+      referred: { $ref: "#/$defs/name" },
+      either: { anyOf: [{ type: "string" }, { type: "integer" }] },
+    },
+    { $defs: { name: { type: "string" } } },
+  );
   const body = { plain: null, filled: null, listed: null, referred: null, either: null };
   expect(action.check(body)).toEqual({ ok: true, params: { filled: "x" } });
 });
@@ -59,26 +68,35 @@ test("a null that can be meant stays", () => {
 });
 
 test("a null for a required parameter, or deeper inside, is refused", () => {
-  const action = withParams({ a: { type: "string" }, b: { type: "object", properties: { c: { type: "string" } } } }, {
-    required: ["a"],
-  });
+  const action = withParams(
+    { a: { type: "string" }, b: { type: "object", properties: { c: { type: "string" } } } },
+    {
+      required: ["a"],
+    },
+  );
   expect(problems(action, { a: null })).toEqual(["/a: must be string"]);
   expect(problems(action, { a: "x", b: { c: null } })).toEqual(["/b/c: must be string"]);
 });
 
 test("problems name place and rule, never the value", () => {
-  const action = withParams({
-    a: { type: "string", maxLength: 3 },
-    b: { type: "string", pattern: "^[a-z]+$" },
-    c: { type: "integer" },
-    d: { enum: ["x", "y"] },
-  }, { required: ["e"], properties: {
-    a: { type: "string", maxLength: 3 },
-    b: { type: "string", pattern: "^[a-z]+$" },
-    c: { type: "integer" },
-    d: { enum: ["x", "y"] },
-    e: { const: "only" },
-  } });
+  const action = withParams(
+    {
+      a: { type: "string", maxLength: 3 },
+      b: { type: "string", pattern: "^[a-z]+$" },
+      c: { type: "integer" },
+      d: { enum: ["x", "y"] },
+    },
+    {
+      required: ["e"],
+      properties: {
+        a: { type: "string", maxLength: 3 },
+        b: { type: "string", pattern: "^[a-z]+$" },
+        c: { type: "integer" },
+        d: { enum: ["x", "y"] },
+        e: { const: "only" },
+      },
+    },
+  );
   const secret = "hunter2-hunter2";
   const lines = problems(action, { a: secret, b: "HUNTER2", c: secret, d: secret });
   expect(lines).toEqual([
@@ -98,9 +116,12 @@ test("an unknown member is refused, and its name is quoted and cut", () => {
   expect(problems(action, { ["y".repeat(5000)]: 1 })).toEqual([`unknown member "${"y".repeat(64)}…"`]);
 });
 
-test.each(["constructor", "toString", "hasOwnProperty", "valueOf"])("the inherited name %s is unknown", (name) => {
-  expect(problems(withParams({ a: {} }), { [name]: 1 })).toEqual([`unknown member ${name}`]);
-});
+test.each(["constructor", "toString", "hasOwnProperty", "valueOf"])(
+  "the inherited name %s is unknown",
+  (name) => {
+    expect(problems(withParams({ a: {} }), { [name]: 1 })).toEqual([`unknown member ${name}`]);
+  },
+);
 
 test("an inherited name counts as absent where it is required", () => {
   const action = withParams({ a: { type: "object", required: ["toString"], properties: { toString: {} } } });

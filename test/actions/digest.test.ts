@@ -68,11 +68,16 @@ test("a default that is written out changes nothing", () => {
 
 test.each([
   ["the summary", { summary: "Another." }],
-  ["a parameter's schema", { params: {
-    type: "object",
-    required: ["repo", "title"],
-    properties: { repo: { type: "string" }, title: { type: "string" }, text: { type: "string" } },
-  } }],
+  [
+    "a parameter's schema",
+    {
+      params: {
+        type: "object",
+        required: ["repo", "title"],
+        properties: { repo: { type: "string" }, title: { type: "string" }, text: { type: "string" } },
+      },
+    },
+  ],
   ["a limit", { limits: { request_kb: 65 } }],
   ["the verification", { verify: { kind: "http" } }],
   ["the response schema", { response: { schema: { type: "object" } } }],
@@ -85,7 +90,9 @@ test.each([
 
 test("equal manifests make equal plans: member order never reaches the wire", () => {
   const body = (json: object) =>
-    httpText({ http: { method: "POST", url: "https://api.example.com/{repo}", headers: {}, body: { json } } });
+    httpText({
+      http: { method: "POST", url: "https://api.example.com/{repo}", headers: {}, body: { json } },
+    });
   const one = actionOf(body({ a: { $param: "title" }, b: { $param: "text" } }));
   const other = actionOf(body({ b: { $param: "text" }, a: { $param: "title" } }));
   expect(other.digest).toBe(one.digest);

@@ -7,6 +7,8 @@ import type { Json, JsonObject } from "../../src/core/json.ts";
 import type { FsPlan, HttpPlan } from "../../src/core/plan.ts";
 import { actionOf, fsText, httpText, type Members } from "./manifests.ts";
 
+const old = sha256Hex("old");
+const hi = sha256Hex("hi");
 const request: JsonObject = { repo: "r", title: "t" };
 const body = '{"title":"t","number":7,"labels":[],"user":{"name":null}}';
 
@@ -40,9 +42,15 @@ const rawOf = (changes: object = {}): Json => ({
   ...changes,
 });
 
-const verifying = (verify: Members, rest: Members = {}) => actionOf(httpText({ verify: { kind: "http", ...verify }, ...rest }));
+const verifying = (verify: Members, rest: Members = {}) =>
+  actionOf(httpText({ verify: { kind: "http", ...verify }, ...rest }));
 
-function judge(action: Action, raw: Json, effects: readonly ObservedEffect[], params = request): Verification {
+function judge(
+  action: Action,
+  raw: Json,
+  effects: readonly ObservedEffect[],
+  params = request,
+): Verification {
   return action.expect(raw, effects, httpPlan(action), params);
 }
 
@@ -57,37 +65,64 @@ const failures: [string, Json, ObservedEffect[], string[]][] = [
   ["no effect", rawOf(), [], ["no effect was observed"]],
   ["a claimed success without one", rawOf({ status: 200 }), [], ["no effect was observed"]],
   ["two effects", rawOf(), [good, good], ["more than one effect was observed"]],
-  ["a second, refused call", rawOf(), [good, { ...good, reached: "none", error: "differs_from_plan" }], [
-    "a host call ended with differs_from_plan",
-    "more than one effect was observed",
-  ]],
-  ["an unconfirmed effect", rawOf(), [{ ...good, reached: "maybe", error: "connection_reset" }], [
-    "a host call ended with connection_reset",
-    "the effect was not confirmed",
-  ]],
+  [
+    "a second, refused call",
+    rawOf(),
+    [good, { ...good, reached: "none", error: "differs_from_plan" }],
+    ["a host call ended with differs_from_plan", "more than one effect was observed"],
+  ],
+  [
+    "an unconfirmed effect",
+    rawOf(),
+    [{ ...good, reached: "maybe", error: "connection_reset" }],
+    ["a host call ended with connection_reset", "the effect was not confirmed"],
+  ],
   ["another method", rawOf(), [{ ...good, method: "GET" }], ["the observed method is not the planned one"]],
-  ["another origin", rawOf(), [{ ...good, origin: "https://evil.example" }], [
-    "the observed url is not the planned one",
-  ]],
+  [
+    "another origin",
+    rawOf(),
+    [{ ...good, origin: "https://evil.example" }],
+    ["the observed url is not the planned one"],
+  ],
   ["another target", rawOf(), [{ ...good, target: "/repos/r" }], ["the observed url is not the planned one"]],
-  ["another body", rawOf(), [{ ...good, requestHash: sha256Hex("x") }], ["the observed body is not the planned one"]],
+  [
+    "another body",
+    rawOf(),
+    [{ ...good, requestHash: sha256Hex("x") }],
+    ["the observed body is not the planned one"],
+  ],
   ["no body", rawOf(), [{ ...good, requestHash: null }], ["the observed body is not the planned one"]],
-  ["a status that was not expected", rawOf({ ok: false, status: 404 }), [{ ...good, status: 404 }], [
-    "the status 404 was not expected",
-  ]],
+  [
+    "a status that was not expected",
+    rawOf({ ok: false, status: 404 }),
+    [{ ...good, status: 404 }],
+    ["the status 404 was not expected"],
+  ],
   ["a redirect", rawOf({ status: 302 }), [{ ...good, status: 302 }], ["the status 302 was not expected"]],
-  ["no status", rawOf(), [{ ...good, status: null }], [
-    "the provider reports another status than was observed",
-    "the status is missing and was not expected",
-  ]],
-  ["a status that the provider made up", rawOf({ status: 200 }), [{ ...good, status: 500 }], [
-    "the provider reports another status than was observed",
-    "the status 500 was not expected",
-  ]],
-  ["a body that the provider made up", rawOf({ body_base64: "e30=" }), [good], [
-    "the provider reports another body than was observed",
-  ]],
-  ["an effect of another kind", rawOf(), [fsEffect({})], ["the observed effect is of another kind than the plan"]],
+  [
+    "no status",
+    rawOf(),
+    [{ ...good, status: null }],
+    ["the provider reports another status than was observed", "the status is missing and was not expected"],
+  ],
+  [
+    "a status that the provider made up",
+    rawOf({ status: 200 }),
+    [{ ...good, status: 500 }],
+    ["the provider reports another status than was observed", "the status 500 was not expected"],
+  ],
+  [
+    "a body that the provider made up",
+    rawOf({ body_base64: "e30=" }),
+    [good],
+    ["the provider reports another body than was observed"],
+  ],
+  [
+    "an effect of another kind",
+    rawOf(),
+    [fsEffect({})],
+    ["the observed effect is of another kind than the plan"],
+  ],
 ];
 
 test.each(failures)("%s fails the verification", (_name, raw, effects, reasons) => {
@@ -129,7 +164,9 @@ test.each([
 test("nothing can be asserted about a body that is not json", () => {
   const asserting = verifying({ assert: [{ pointer: "/a", type: "string" }] });
   const raw = rawOf({ headers: [["content-type", "text/html"]] });
-  expect(judge(asserting, raw, [good]).reasons).toEqual(["the response is not json, so nothing in it can be asserted"]);
+  expect(judge(asserting, raw, [good]).reasons).toEqual([
+    "the response is not json, so nothing in it can be asserted",
+  ]);
 });
 
 const schema = { type: "object", required: ["number"], properties: { number: { type: "integer" } } };
@@ -148,7 +185,9 @@ test("a response that breaks its schema is rejected, even when the effect is as 
 test("bytes, and a missing body, break every schema", () => {
   const bytes = rawOf({ headers: [], body_base64: "AAE=" });
   expect(judge(typed, bytes, [good]).reasons).toEqual(["the response is neither json nor text"]);
-  expect(judge(typed, { ok: true, number: 7 }, [good]).reasons).toEqual(["the provider reports no response body"]);
+  expect(judge(typed, { ok: true, number: 7 }, [good]).reasons).toEqual([
+    "the provider reports no response body",
+  ]);
 });
 
 test("an error answer is not held against the schema, unless the host saw a success", () => {
@@ -165,12 +204,11 @@ test("an action that expects nothing is unverifiable, but a contradiction still 
   const none = actionOf(httpText());
   expect(judge(none, rawOf(), [good])).toEqual({ outcome: "unverifiable_declared", reasons: [] });
   expect(judge(none, rawOf(), [])).toEqual({ outcome: "unverifiable_declared", reasons: [] });
-  expect(judge(none, rawOf({ status: 500 }), [{ ...good, status: 500 }]).outcome).toBe("unverifiable_declared");
+  expect(judge(none, rawOf({ status: 500 }), [{ ...good, status: 500 }]).outcome).toBe(
+    "unverifiable_declared",
+  );
   expect(judge(none, rawOf(), [{ ...good, method: "PUT" }]).outcome).toBe("verification_failed");
 });
-
-const old = sha256Hex("old");
-const hi = sha256Hex("hi");
 
 function fsEffect(changes: Partial<FsEffect>): FsEffect {
   return {
@@ -221,50 +259,110 @@ test.each([
 });
 
 test.each([
-  ["another operation", fsPlan(), wrote, fsEffect({ operation: "create", beforeHash: old }), [
-    "the observed operation is not the planned one",
-  ]],
-  ["another path", fsPlan(), wrote, fsEffect({ path: "notes/b" }), ["the observed path is not the planned one"]],
-  ["other content", fsPlan({ content: Buffer.from("ho") }), wrote, fsEffect({}), [
-    "the written content is not the planned one",
-  ]],
-  ["no hash of what was written", fsPlan(), wrote, fsEffect({ afterHash: null }), [
-    "the written content is not the planned one",
-    "the provider reports another hash than was observed",
-  ]],
-  ["a hash that the provider made up", fsPlan(), { ...wrote, after_hash: `sha256:${old}` }, fsEffect({}), [
-    "the provider reports another hash than was observed",
-  ]],
-  ["an overwrite without an old hash", fsPlan(), wrote, fsEffect({ beforeHash: null }), [
-    "the host has no hash of the old content",
-  ]],
-  ["a creation over a file", fsPlan({ operation: "create" }), wrote, fsEffect({ operation: "create" }), [
-    "the created file was there before",
-  ]],
-  ["an old content that was not expected", fsPlan({ expectedBeforeHash: hi }), wrote, fsEffect({}), [
-    "the old content is not the expected one",
-  ]],
-  ["a provider that reports failure", fsPlan(), { ok: false, error: { code: "x", message: "x" } }, fsEffect({}), [
-    "the provider does not report success for the path",
-    "the provider reports another hash than was observed",
-  ]],
-  ["a read whose content was made up", readPlan, { ...didRead, content_base64: "aG8=" }, readEffect, [
-    "the provider reports other content than was read",
-  ]],
-  ["a read without a hash", readPlan, didRead, fsEffect({ operation: "read", beforeHash: null, afterHash: null }), [
-    "the host has no hash of what was read",
-    "the provider reports another hash than was observed",
-    "the provider reports other content than was read",
-  ]],
-  ["a deletion that left something", deletePlan, deleted, fsEffect({ operation: "delete" }), [
-    "the host has no hash of what was deleted",
-  ]],
-  ["a deletion that is not reported", deletePlan, { ok: true, path: "notes/a" }, deleteEffect, [
-    "the provider does not report the deletion",
-  ]],
-] as [string, FsPlan, Json, FsEffect, string[]][])("%s fails the verification", (_name, plan, raw, effect, reasons) => {
-  expect(fs.expect(raw, [effect], plan, {})).toEqual({ outcome: "verification_failed", reasons });
-});
+  [
+    "another operation",
+    fsPlan(),
+    wrote,
+    fsEffect({ operation: "create", beforeHash: old }),
+    ["the observed operation is not the planned one"],
+  ],
+  [
+    "another path",
+    fsPlan(),
+    wrote,
+    fsEffect({ path: "notes/b" }),
+    ["the observed path is not the planned one"],
+  ],
+  [
+    "other content",
+    fsPlan({ content: Buffer.from("ho") }),
+    wrote,
+    fsEffect({}),
+    ["the written content is not the planned one"],
+  ],
+  [
+    "no hash of what was written",
+    fsPlan(),
+    wrote,
+    fsEffect({ afterHash: null }),
+    ["the written content is not the planned one", "the provider reports another hash than was observed"],
+  ],
+  [
+    "a hash that the provider made up",
+    fsPlan(),
+    { ...wrote, after_hash: `sha256:${old}` },
+    fsEffect({}),
+    ["the provider reports another hash than was observed"],
+  ],
+  [
+    "an overwrite without an old hash",
+    fsPlan(),
+    wrote,
+    fsEffect({ beforeHash: null }),
+    ["the host has no hash of the old content"],
+  ],
+  [
+    "a creation over a file",
+    fsPlan({ operation: "create" }),
+    wrote,
+    fsEffect({ operation: "create" }),
+    ["the created file was there before"],
+  ],
+  [
+    "an old content that was not expected",
+    fsPlan({ expectedBeforeHash: hi }),
+    wrote,
+    fsEffect({}),
+    ["the old content is not the expected one"],
+  ],
+  [
+    "a provider that reports failure",
+    fsPlan(),
+    { ok: false, error: { code: "x", message: "x" } },
+    fsEffect({}),
+    [
+      "the provider does not report success for the path",
+      "the provider reports another hash than was observed",
+    ],
+  ],
+  [
+    "a read whose content was made up",
+    readPlan,
+    { ...didRead, content_base64: "aG8=" },
+    readEffect,
+    ["the provider reports other content than was read"],
+  ],
+  [
+    "a read without a hash",
+    readPlan,
+    didRead,
+    fsEffect({ operation: "read", beforeHash: null, afterHash: null }),
+    [
+      "the host has no hash of what was read",
+      "the provider reports another hash than was observed",
+      "the provider reports other content than was read",
+    ],
+  ],
+  [
+    "a deletion that left something",
+    deletePlan,
+    deleted,
+    fsEffect({ operation: "delete" }),
+    ["the host has no hash of what was deleted"],
+  ],
+  [
+    "a deletion that is not reported",
+    deletePlan,
+    { ok: true, path: "notes/a" },
+    deleteEffect,
+    ["the provider does not report the deletion"],
+  ],
+] as [string, FsPlan, Json, FsEffect, string[]][])(
+  "%s fails the verification",
+  (_name, plan, raw, effect, reasons) => {
+    expect(fs.expect(raw, [effect], plan, {})).toEqual({ outcome: "verification_failed", reasons });
+  },
+);
 
 test("an action is made of checked manifests alone", () => {
   const source = { file: "a.yaml", origin: "test", text: "" };

@@ -64,7 +64,8 @@ export const httpText = (changes: Members = {}) => written({ ...HTTP, ...changes
 /** A sound fs manifest, changed. */
 export const fsText = (changes: Members = {}) => written({ ...FS, ...changes });
 
-export const parse = (text: string): ManifestResult => parseManifest({ file: "a.yaml", origin: "test", text });
+export const parse = (text: string): ManifestResult =>
+  parseManifest({ file: "a.yaml", origin: "test", text });
 
 /** The action of a manifest that must be sound. */
 export function actionOf(text: string): Action {

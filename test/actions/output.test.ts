@@ -21,7 +21,12 @@ test.each([
   ["broken json", '{"a":', "application/json", { text: '{"a":' }],
   ["json with duplicate members", '{"a":1,"a":2}', "application/json", { text: '{"a":1,"a":2}' }],
   ["json with a great integer", "12345678901234567890", "application/json", { text: "12345678901234567890" }],
-  ["json nested too deep", "[".repeat(65) + "]".repeat(65), "application/json", { text: "[".repeat(65) + "]".repeat(65) }],
+  [
+    "json nested too deep",
+    "[".repeat(65) + "]".repeat(65),
+    "application/json",
+    { text: "[".repeat(65) + "]".repeat(65) },
+  ],
   ["json with a prototype", '{"__proto__":1}', "application/json", { text: '{"__proto__":1}' }],
   ["an empty body", "", "application/json", { text: "" }],
   ["text without a type", "é", undefined, { text: "é" }],
@@ -74,18 +79,39 @@ test("errors pass as they are, other members of a component too", () => {
   expect(http.shape({ ok: true, issue: 7 })).toEqual({ ok: true, issue: 7 });
 });
 
-test.each([null, 1, "x", [], {}, { ok: "true" }, { ok: 1 }] as Json[])("%j is no output", (raw) => {
-  for (const action of [http, fs])
-    expect(action.shape(raw)).toEqual({
-      ok: false,
-      error: { code: "invalid_output", message: "the provider's answer is not an object with ok" },
-    });
-});
+test.each([[null], [1], ["x"], [[]], [{}], [{ ok: "true" }], [{ ok: 1 }]] as [Json][])(
+  "%j is no output",
+  (raw) => {
+    for (const action of [http, fs])
+      expect(action.shape(raw)).toEqual({
+        ok: false,
+        error: { code: "invalid_output", message: "the provider's answer is not an object with ok" },
+      });
+  },
+);
 
 test("a read file is text when it is text", () => {
-  const read = (content_base64: string) => ({ ok: true, path: "a", size_bytes: 2, hash: "sha256:00", content_base64 });
-  expect(fs.shape(read("aGk="))).toEqual({ ok: true, path: "a", size_bytes: 2, hash: "sha256:00", text: "hi" });
-  expect(fs.shape(read("/wA="))).toEqual({ ok: true, path: "a", size_bytes: 2, hash: "sha256:00", base64: "/wA=" });
+  const read = (content_base64: string) => ({
+    ok: true,
+    path: "a",
+    size_bytes: 2,
+    hash: "sha256:00",
+    content_base64,
+  });
+  expect(fs.shape(read("aGk="))).toEqual({
+    ok: true,
+    path: "a",
+    size_bytes: 2,
+    hash: "sha256:00",
+    text: "hi",
+  });
+  expect(fs.shape(read("/wA="))).toEqual({
+    ok: true,
+    path: "a",
+    size_bytes: 2,
+    hash: "sha256:00",
+    base64: "/wA=",
+  });
   expect(fs.shape(read("a"))).toEqual({
     ok: false,
     error: { code: "invalid_output", message: "the provider's content is not base64" },

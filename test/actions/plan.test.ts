@@ -89,10 +89,15 @@ const fetcher = (egress: Members) =>
   );
 
 const listed = {
-  hosts: ["api.example.com", "*.wiki.example", { host: "alt.example.com", ports: [8443, 80] }, {
-    host: "post.example.com",
-    methods: ["GET", "POST"],
-  }],
+  hosts: [
+    "api.example.com",
+    "*.wiki.example",
+    { host: "alt.example.com", ports: [8443, 80] },
+    {
+      host: "post.example.com",
+      methods: ["GET", "POST"],
+    },
+  ],
 };
 const closed = fetcher(listed);
 const open = fetcher({ ...listed, learn: true });
@@ -103,19 +108,42 @@ test.each([
   ["https://en.wiki.example/a", [], "planned"],
   ["https://alt.example.com:8443/a", [], "planned"],
   ["http://alt.example.com/a", [], "planned"],
-  ["https://wiki.example/a", ["wiki.example"], "host_not_allowed: the host of the url is not among those of the action"],
-  ["https://evil.example/@api.example.com", ["evil.example"], "host_not_allowed: the host of the url is not among those of the action"],
-  ["https://api.example.com.evil.example/", ["api.example.com.evil.example"], "host_not_allowed: the host of the url is not among those of the action"],
-  ["https://api.example.com:8443/", ["api.example.com"], "port_not_allowed: the port of the url is not among those of its host"],
-  ["https://127.0.0.1/", ["127.0.0.1"], "host_not_allowed: the host of the url is not among those of the action"],
-] as [string, string[], string][])("%s: open egress leaves %j to a human, closed egress says %s", (url, hosts, verdict) => {
-  const result = planned(open, { url });
-  expect(result.unresolved.hosts).toEqual(hosts);
-  expect(refusal(closed, { url })).toBe(verdict);
-  if (result.plan.kind !== "http") throw new Error("not http");
-  const patterns = ["api.example.com", "*.wiki.example", "alt.example.com", "post.example.com"];
-  expect(result.plan.hosts).toEqual([...new Set([...patterns, ...hosts])]);
-});
+  [
+    "https://wiki.example/a",
+    ["wiki.example"],
+    "host_not_allowed: the host of the url is not among those of the action",
+  ],
+  [
+    "https://evil.example/@api.example.com",
+    ["evil.example"],
+    "host_not_allowed: the host of the url is not among those of the action",
+  ],
+  [
+    "https://api.example.com.evil.example/",
+    ["api.example.com.evil.example"],
+    "host_not_allowed: the host of the url is not among those of the action",
+  ],
+  [
+    "https://api.example.com:8443/",
+    ["api.example.com"],
+    "port_not_allowed: the port of the url is not among those of its host",
+  ],
+  [
+    "https://127.0.0.1/",
+    ["127.0.0.1"],
+    "host_not_allowed: the host of the url is not among those of the action",
+  ],
+] as [string, string[], string][])(
+  "%s: open egress leaves %j to a human, closed egress says %s",
+  (url, hosts, verdict) => {
+    const result = planned(open, { url });
+    expect(result.unresolved.hosts).toEqual(hosts);
+    expect(refusal(closed, { url })).toBe(verdict);
+    if (result.plan.kind !== "http") throw new Error("not http");
+    const patterns = ["api.example.com", "*.wiki.example", "alt.example.com", "post.example.com"];
+    expect(result.plan.hosts).toEqual([...new Set([...patterns, ...hosts])]);
+  },
+);
 
 test.each([
   ["http://api.example.com/", "scheme_not_allowed: only https urls are allowed here"],
@@ -123,7 +151,10 @@ test.each([
   ["http://alt.example.com:8443/", "scheme_not_allowed: only https urls are allowed here"],
   ["https://a@api.example.com/", "url_invalid: url must not carry a user name or password"],
   ["file:///etc/passwd", "url_invalid: only http and https urls"],
-  ["https://api.example.com\\@evil.example/", "url_invalid: url contains white space, a control character or a backslash"],
+  [
+    "https://api.example.com\\@evil.example/",
+    "url_invalid: url contains white space, a control character or a backslash",
+  ],
 ])("%s is refused even with open egress", (url, verdict) => {
   expect(refusal(open, { url })).toBe(verdict);
 });
@@ -184,8 +215,8 @@ test("a body larger than request_kb is refused", () => {
       },
     }),
   );
-  expect(refusal(action, { repo: "r", title: "t", text: "y" })).toBe("planned");
-  expect(refusal(action, { repo: "r", title: "t", text: "yyyy" })).toBe(
+  expect(refusal(action, { repo: "r", title: "t", text: "yyyy" })).toBe("planned");
+  expect(refusal(action, { repo: "r", title: "t", text: "yyyyy" })).toBe(
     "request_too_large: the body is larger than 1 kb",
   );
 });
@@ -219,7 +250,11 @@ const writer = actionOf(
 const hash = "ab".repeat(32);
 
 test("an fs plan is exact", () => {
-  const result = planned(writer, { path: "notes/a.txt", content: "hi", mode: "overwrite", hash: `sha256:${hash}` }, root);
+  const result = planned(
+    writer,
+    { path: "notes/a.txt", content: "hi", mode: "overwrite", hash: `sha256:${hash}` },
+    root,
+  );
   expect(planToJson(result.plan)).toEqual({
     kind: "fs",
     operation: "overwrite",
@@ -235,7 +270,11 @@ test("an fs plan is exact", () => {
     `{"operation":"overwrite","path":"notes/a.txt","content_base64":"aGk=","expected_before_hash":"${hash}"}`,
   );
   const bytes = planned(writer, { path: "a.md", content_base64: "/w==", mode: "create" }, root).plan;
-  expect(bytes).toMatchObject({ operation: "create", content: Buffer.from([0xff]), expectedBeforeHash: null });
+  expect(bytes).toMatchObject({
+    operation: "create",
+    content: Buffer.from([0xff]),
+    expectedBeforeHash: null,
+  });
 });
 
 test.each([
@@ -256,12 +295,27 @@ test.each([
   [{ path: "\ud800.md" }, "path_invalid: the path has a lone surrogate"],
   [{ path: "a".repeat(256) }, "path_invalid: a segment is longer than 255 bytes"],
   [{ path: `${"a/".repeat(600)}a` }, "path_invalid: the path is longer than 1024 characters"],
-  [{ path: `x/${"[".repeat(200)}/${"[".repeat(200)}/${"[".repeat(200)}` }, "path_invalid: the path is too long to be allowed by itself"],
+  [
+    { path: `x/${"[".repeat(200)}/${"[".repeat(200)}/${"[".repeat(200)}` },
+    "path_invalid: the path is too long to be allowed by itself",
+  ],
   [{ path: "a.md", content: "x".repeat(1025) }, "too_large: the content is larger than 1 kb"],
-  [{ path: "a.md", content_base64: "aGk=" }, "invalid_content: give content as text, or as padded base64, but not both"],
-  [{ path: "a.md", mode: "append" }, "invalid_content: give content as text, or as padded base64, but not both"],
-  [{ path: "a.md", hash: "ab" }, "invalid_content: the expected hash is sha256: and 64 hex digits, for a file that exists"],
-  [{ path: "a.md", mode: "create", hash: `sha256:${hash}` }, "invalid_content: the expected hash is sha256: and 64 hex digits, for a file that exists"],
+  [
+    { path: "a.md", content_base64: "aGk=" },
+    "invalid_content: give content as text, or as padded base64, but not both",
+  ],
+  [
+    { path: "a.md", mode: "append" },
+    "invalid_content: give content as text, or as padded base64, but not both",
+  ],
+  [
+    { path: "a.md", hash: "ab" },
+    "invalid_content: the expected hash is sha256: and 64 hex digits, for a file that exists",
+  ],
+  [
+    { path: "a.md", mode: "create", hash: `sha256:${hash}` },
+    "invalid_content: the expected hash is sha256: and 64 hex digits, for a file that exists",
+  ],
 ])("%j is refused", (params, verdict) => {
   expect(refusal(writer, { content: "x", mode: "overwrite", ...params }, root)).toBe(verdict);
 });
@@ -273,7 +327,10 @@ test("without a root folder nothing is planned", () => {
 });
 
 test("check asks for exactly one of text and base64", () => {
-  expect(writer.check({ path: "a.md" })).toEqual({ ok: false, problems: ["give exactly one of content, content_base64"] });
+  expect(writer.check({ path: "a.md" })).toEqual({
+    ok: false,
+    problems: ["give exactly one of content, content_base64"],
+  });
   expect(writer.check({ path: "a.md", content: "a", content_base64: "aGk=" })).toEqual({
     ok: false,
     problems: ["give exactly one of content, content_base64"],

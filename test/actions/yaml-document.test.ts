@@ -52,7 +52,9 @@ test("a merge key is an ordinary key", () => {
 
 test("an alias bomb is refused without being built", () => {
   const levels = Array.from({ length: 20 }, (_, i) => `l${i + 1}: &l${i + 1} [${`*l${i},`.repeat(9)}*l${i}]`);
-  expect(problems(`l0: &l0 x\n${levels.join("\n")}\n`)).toContain("2 aliases are not allowed; repeat the value");
+  expect(problems(`l0: &l0 x\n${levels.join("\n")}\n`)).toContain(
+    "2 aliases are not allowed; repeat the value",
+  );
 });
 
 test("a hundred thousand open brackets are refused, not overflowed", () => {

@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -303,12 +304,15 @@ describe("a swap at the path in the middle of a call", () => {
     ]);
   });
 
-  test("content that changed while the new one was written is a conflict", async () => {
+  test("content that changed while the new one was written is a conflict, whatever its time stamp says", async () => {
+    const stamp = new Date("2020-01-01T00:00:00Z");
+    utimesSync(at("src/a.txt"), stamp, stamp);
     const host = hostWith({
       io: {
         ...pooledFileIo,
         sync: async (fd) => {
           writeFileSync(at("src/a.txt"), "theirs");
+          utimesSync(at("src/a.txt"), stamp, stamp);
           await pooledFileIo.sync(fd);
         },
       },

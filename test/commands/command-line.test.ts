@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { readArgv } from "../../src/commands/argv.ts";
 import { defineCommand } from "../../src/commands/command.ts";
@@ -84,8 +84,10 @@ describe("words become flags and positionals", () => {
 test("what nobody expected exits with 1", () => expect(exitCodeFor(new TypeError("surprise"))).toBe(1));
 
 describe("the program", () => {
+  const bench = new Bench();
+  afterAll(() => bench.stop());
+
   test("knows its commands, its version and what was perhaps meant", async () => {
-    const bench = new Bench();
     const overview = await bench.run(["--help"]);
     expect(overview.code).toBe(0);
     for (const name of Object.keys(COMMANDS)) expect(overview.stdout).toContain(`\n  ${name} `);
@@ -101,7 +103,6 @@ describe("the program", () => {
   });
 
   test("explains each command without running it, and without escapes when piped", async () => {
-    const bench = new Bench();
     for (const words of [["execute"], ["audit"], ["approvals"], ["approvals", "approve"], ["revoke"]]) {
       const ended = await bench.run([...words, "--help"]);
       expect(ended.code).toBe(0);
@@ -111,13 +112,11 @@ describe("the program", () => {
   });
 
   test("uses colour on a terminal, and none with NO_COLOR", async () => {
-    const bench = new Bench();
     expect((await bench.runOnTerminal(["nonsense"])).screen).toContain("\u001b[31merror:");
     expect((await bench.runOnTerminal(["nonsense"], [], { NO_COLOR: "1" })).screen).not.toContain("\u001b");
   });
 
   test("loads no other command, no server and no help for the one that runs", async () => {
-    const bench = new Bench();
     const trace = `${import.meta.dir}/loaded.ts`;
     const child = Bun.spawn([process.execPath, trace, "version"], {
       env: bench.env,
@@ -133,7 +132,6 @@ describe("the program", () => {
 
   for (const shell of ["bash", "zsh", "fish"])
     test(`completes for ${shell}`, async () => {
-      const bench = new Bench();
       const { code, stdout } = await bench.run(["completions", shell]);
       expect(code).toBe(0);
       for (const name of Object.keys(COMMANDS)) expect(stdout).toContain(name);

@@ -32,12 +32,15 @@ test("the golden file holds its eight cases", () => {
 test.each(golden.map((one) => [one.description, one] as const))("golden vector: %s", (_name, one) => {
   const text = canonicalJson(parseJson(JSON.stringify(one.input)));
   expect(text).toBe(one.canonical);
-  if (one.canonical_hex !== undefined) expect(Buffer.from(utf8(text)).toString("hex")).toBe(one.canonical_hex);
+  if (one.canonical_hex !== undefined)
+    expect(Buffer.from(utf8(text)).toString("hex")).toBe(one.canonical_hex);
   expect(`sha256:${sha256Hex(text)}`).toBe(one.sha256);
 });
 
 test("members are sorted by utf-16 code units, not by code points (rfc 8785 §3.2.3)", () => {
-  expect(canonicalJson({ "\u{1f600}": 1, "\ufb33": 2, a: 3, "": 4 })).toBe('{"":4,"a":3,"\u{1f600}":1,"\ufb33":2}');
+  expect(canonicalJson({ "\u{1f600}": 1, "\ufb33": 2, a: 3, "": 4 })).toBe(
+    '{"":4,"a":3,"\u{1f600}":1,"\ufb33":2}',
+  );
 });
 
 test("an undefined member is left out, an undefined item is refused", () => {

@@ -15,7 +15,7 @@ const TABLE: readonly (readonly [pattern: string, matching: readonly string[], o
     ["**", ["a", "a/b", ".env"], []],
     ["**/.env", [".env", "a/.env", "a/b/.env"], ["x.env", "a/x.env", ".env/a", ".envrc"]],
     ["**/.env.*", [".env.local", "a/.env.prod"], [".env", "a/.env"]],
-    ["a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["ab", "a/xb", "a/b/c", "x/a/b"]],
+    ["a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["ab", "a/xb", "a/b/c", "x/a/b", "a//b"]],
     ["**/.git/**", [".git/config", "x/.git/hooks/pre-push"], [".git", "x/.git", "x.git/config"]],
     ["a?c", ["abc", "a.c"], ["ac", "a/c", "abbc"]],
     ["[a-c]x", ["ax", "cx"], ["dx", "-x", "Ax"]],

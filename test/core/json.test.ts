@@ -2,7 +2,10 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { isJsonObject, type Json, JsonError, type JsonFault, parseJson } from "../../src/core/json.ts";
 
-function fault(input: string | Uint8Array, limits = { bytes: 4096, depth: 8 }): [JsonFault, string] | "accepted" {
+function fault(
+  input: string | Uint8Array,
+  limits = { bytes: 4096, depth: 8 },
+): [JsonFault, string] | "accepted" {
   try {
     parseJson(input, limits);
     return "accepted";
@@ -78,7 +81,12 @@ test.each([
 });
 
 test("bytes that are not utf-8 are refused: overlong forms, surrogates, cut sequences", () => {
-  for (const bytes of [[0x22, 0xc0, 0xaf, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22], [0x22, 0xe2, 0x82, 0x22], [0xff]])
+  for (const bytes of [
+    [0x22, 0xc0, 0xaf, 0x22],
+    [0x22, 0xed, 0xa0, 0x80, 0x22],
+    [0x22, 0xe2, 0x82, 0x22],
+    [0xff],
+  ])
     expect(fault(Uint8Array.from(bytes))).toEqual(["not_utf8", "not valid utf-8"]);
 });
 
@@ -119,7 +127,9 @@ function parsable(text: string): boolean {
 }
 
 test("property: what is accepted means the same to JSON.parse; what JSON.parse refuses is refused", () => {
-  const noise = fc.string({ unit: fc.constantFrom(...'{}[]",:\\u0019 eE+-.truefalsn\ud83d\ude00'.split("")) });
+  const noise = fc.string({
+    unit: fc.constantFrom(...'{}[]",:\\u0019 eE+-.truefalsn\ud83d\ude00'.split("")),
+  });
   fc.assert(
     fc.property(noise, (text) => {
       let native: unknown;

@@ -40,8 +40,14 @@ test("a held call runs as approved, and the agent gets its output by polling", a
   const operator = await WireOperator.of(gate);
   const approved = await operator.approve(id);
   expect(approved.status).toBe(200);
-  expect(approved.body).toMatchObject({ decision: "executed", approval: { decision: "allow", approval_id: id } });
+  expect(approved.body).toMatchObject({
+    decision: "executed",
+    approval: { decision: "allow", approval_id: id },
+  });
   expect(await Bun.file(`${gate.root}/src/a.txt`).text()).toBe("new");
-  expect((await agent.poll(id)).body).toMatchObject({ status: "approved", receipt_id: approved.body.receipt_id });
+  expect((await agent.poll(id)).body).toMatchObject({
+    status: "approved",
+    receipt_id: approved.body.receipt_id,
+  });
   expect((await operator.approve(id)).body).toMatchObject({ decision: "already_approved" });
 });

@@ -4,7 +4,7 @@ import { PROTOCOL_VERSION } from "../../src/sandbox/protocol/message.ts";
 import { encodeValue, WireWriter } from "../../src/sandbox/protocol/value.ts";
 import { WORLD_FUNCTIONS } from "../../src/sandbox/wit/world.ts";
 
-const lie = process.env["FAKE_RUNNER"] ?? "";
+const lie = process.env.FAKE_RUNNER ?? "";
 const version = new WireWriter();
 version.u32(lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION);
 const hello = encodeFrame(FRAME.hello, 0, version.done());
@@ -84,3 +84,4 @@ const socket = await connect({
 if (lie === "exit before hello") process.exit(4);
 if (lie === "call before hello") socket.write(encodeFrame(FRAME.returned, 1, OK));
 if (lie !== "no hello") socket.write(hello);
+if (lie === "exit after hello") process.exit(5);

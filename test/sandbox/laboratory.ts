@@ -69,10 +69,14 @@ export class ScriptedDoor implements HostDoor {
 }
 
 /** Answers every http call with this status and body. */
-export function respond(status: number, body = "", headers: readonly (readonly [string, string])[] = []) {
+export function respond(
+  status: number,
+  body: string | Uint8Array = "",
+  headers: readonly (readonly [string, string])[] = [],
+) {
   return (call: HostCall): HostAnswer =>
     call.kind === "http.request"
-      ? { kind: call.kind, ok: { status, headers, body: Buffer.from(body) } }
+      ? { kind: call.kind, ok: { status, headers, body: Uint8Array.from(Buffer.from(body)) } }
       : { kind: call.kind, err: "not_granted" };
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { answers, asksFor, SPINS } from "./guests.ts";
-import { admit, held, openSandbox, run, ScriptedDoor, SELF, silence, until } from "./laboratory.ts";
+import { admit, held, openSandbox, respond, run, ScriptedDoor, SELF, silence, until } from "./laboratory.ts";
 
 const ASKS = asksFor("https://api.example.com/");
 let sandbox: Sandbox | undefined;
@@ -124,10 +124,8 @@ describe("a door that fails", () => {
       status: "trap",
       detail: "the host could not answer io-http.request: no broker",
     });
-    const odd = new ScriptedDoor((call) => ({
-      kind: call.kind,
-      ok: { status: 70_000, headers: [], body: new Uint8Array() },
-    }));
+    // A status that the world's u16 cannot carry.
+    const odd = new ScriptedDoor(respond(70_000));
     expect(await run(sandbox, digest, { door: odd })).toMatchObject({ status: "trap", ioCalls: 1 });
     expect(sandbox.stats().lost).toBe(0);
   });
@@ -186,7 +184,7 @@ describe("a runner", () => {
   });
 
   test("gets nothing of the gate's environment", async () => {
-    process.env["LATCHGATE_TEST_SECRET"] = "must not be seen";
+    process.env.LATCHGATE_TEST_SECRET = "must not be seen";
     try {
       sandbox = await openSandbox({ runners: 1, env: { GIVEN: "1" } });
       const environment = readFileSync(`/proc/${sandbox.stats().runners[0]?.pid}/environ`, "utf8");
@@ -195,7 +193,7 @@ describe("a runner", () => {
         "GIVEN=1",
       ]);
     } finally {
-      delete process.env["LATCHGATE_TEST_SECRET"];
+      delete process.env.LATCHGATE_TEST_SECRET;
     }
   });
 

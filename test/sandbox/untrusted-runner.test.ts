@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { createSandbox, type Sandbox } from "../../src/sandbox/index.ts";
 import { asksFor } from "./guests.ts";
-import { admit, run, ScriptedDoor, silence } from "./laboratory.ts";
+import { admit, run, ScriptedDoor, silence, until } from "./laboratory.ts";
 
 const SELF = [process.execPath, join(import.meta.dir, "fake-runner.ts")];
 let sandbox: Sandbox | undefined;
@@ -78,4 +78,20 @@ describe("a runner that does not start", () => {
       await expect(open(lie)).rejects.toMatchObject({ code: "runner_start_failed" });
     },
   );
+});
+
+describe("runners that end with nothing to do", () => {
+  test("are not started over and over: calls are told that there is none", async () => {
+    sandbox = await open("exit after hello");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const opened = sandbox;
+    await until(() => opened.stats().runners.length === 0);
+    const door = new ScriptedDoor();
+    expect(await run(sandbox, digest, { door })).toMatchObject({
+      status: "runner_lost",
+      detail: expect.stringContaining("no runner could be started"),
+    });
+    expect(door.asked).toEqual([]);
+    expect(sandbox.stats().lost).toBeLessThan(10);
+  });
 });

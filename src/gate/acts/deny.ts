@@ -4,11 +4,11 @@ import { type UsedProof, useProof } from "./state.ts";
 
 export interface DenyInput {
   readonly body: EntryBody<"call.denied">;
-  readonly proof: UsedProof | null;
+  readonly proof: UsedProof;
 }
 
 /** Records a refusal. The proof it came with is used up by it. */
 export function denyCall(tx: LedgerTransaction, input: DenyInput): Appended {
-  if (input.proof !== null) useProof(tx.db, input.proof);
+  useProof(tx.db, input.proof);
   return tx.append("call.denied", input.body);
 }

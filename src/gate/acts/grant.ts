@@ -70,7 +70,6 @@ export function grantCall(tx: LedgerTransaction, input: GrantInput): GrantResult
 
 /** Without a grant the idempotency key and the approval's claim are free again; the proof stays used. */
 function release(tx: LedgerTransaction, { body, idempotency }: GrantInput): void {
-  if (idempotency !== null)
-    tx.db.query("DELETE FROM idempotency WHERE grant_id = ?").run(body.grant_id);
+  if (idempotency !== null) tx.db.query("DELETE FROM idempotency WHERE grant_id = ?").run(body.grant_id);
   tx.db.query("UPDATE holds SET grant_id = NULL WHERE grant_id = ?").run(body.grant_id);
 }

@@ -1,7 +1,7 @@
 import { insertHold } from "../../approvals/state.ts";
 import type { EntryBody } from "../../ledger/entry/types.ts";
 import type { LedgerTransaction } from "../../ledger/writer.ts";
-import { checkCaller, type CallerConflict } from "./recheck.ts";
+import { type CallerConflict, checkCaller } from "./recheck.ts";
 import { type IdempotencyKey, takeIdempotencyKey, type UsedProof, useProof } from "./state.ts";
 
 export interface HoldInput {

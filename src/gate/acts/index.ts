@@ -3,8 +3,8 @@ import { decideApproval, failApproval } from "./approvals.ts";
 import { denyCall } from "./deny.ts";
 import { grantCall } from "./grant.ts";
 import { holdCall } from "./hold.ts";
-import { rotateKey, startGate, stopGate, summariseShed, sweepState } from "./lifecycle.ts";
 import { issueLease, revokeAll } from "./leases.ts";
+import { rotateKey, startGate, stopGate, summariseShed, sweepState } from "./lifecycle.ts";
 import { recordReceipt } from "./receipt.ts";
 
 /** Every change of state that the gate makes, each with its evidence. The writer thread runs them. */

@@ -1,7 +1,7 @@
+import { listHolds } from "../../approvals/state.ts";
 import { DAY_MS, principalDay, setBudget } from "../../budgets/state.ts";
 import type { EntryBody } from "../../ledger/entry/types.ts";
 import type { Appended, LedgerTransaction } from "../../ledger/writer.ts";
-import { listHolds } from "../../approvals/state.ts";
 import { endHold } from "./approvals.ts";
 import { readEpoch, writeEpoch } from "./state.ts";
 
@@ -39,7 +39,12 @@ export function issueLease(tx: LedgerTransaction, input: LeaseInput): Appended |
     );
   const keepUntil = input.expiresMs + input.keepMs;
   setBudget(tx.db, { scope: "session", name: body.session_id }, body.max_calls, keepUntil);
-  setBudget(tx.db, principalDay(body.tenant, body.principal, tx.now), input.principalMaxCalls, tx.now + 2 * DAY_MS);
+  setBudget(
+    tx.db,
+    principalDay(body.tenant, body.principal, tx.now),
+    input.principalMaxCalls,
+    tx.now + 2 * DAY_MS,
+  );
   return tx.append("lease.issued", body);
 }
 

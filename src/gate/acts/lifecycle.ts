@@ -29,7 +29,8 @@ export function startGate(tx: LedgerTransaction, input: StartInput): { epoch: nu
   const stranded = tx.db
     .query<HoldRow, []>("SELECT * FROM holds WHERE state = 'approved' AND grant_id IS NULL")
     .all();
-  for (const hold of stranded) endHold(tx, hold, "fail", "gate_restarted", "the gate stopped before it could run");
+  for (const hold of stranded)
+    endHold(tx, hold, "fail", "gate_restarted", "the gate stopped before it could run");
   tx.append("gate.started", {
     gate_version: input.gateVersion,
     boundary: input.boundary,

@@ -25,7 +25,8 @@ export function checkCaller(
   if (readEpoch(tx.db) !== caller.epoch) return "revoked";
   if (readMeta(tx.db, "policy_version") !== caller.policy_version) return "policy_changed";
   const lease = findLease(tx.db, caller.session_id);
-  if (lease === null || lease.principal !== caller.principal || lease.tenant !== caller.tenant) return "lease_gone";
+  if (lease === null || lease.principal !== caller.principal || lease.tenant !== caller.tenant)
+    return "lease_gone";
   if (lease.jkt !== caller.jkt || lease.epoch !== caller.epoch) return "lease_gone";
   if (expiresAfter !== null && lease.expires_ms <= expiresAfter) return "lease_gone";
   return lease;

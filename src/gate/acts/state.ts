@@ -11,14 +11,15 @@ export function writeEpoch(db: Database, epoch: number): void {
 }
 
 export function readMeta(db: Database, name: string): string | null {
-  return db.query<{ value: string }, [string]>("SELECT value FROM meta WHERE name = ?").get(name)?.value ?? null;
+  return (
+    db.query<{ value: string }, [string]>("SELECT value FROM meta WHERE name = ?").get(name)?.value ?? null
+  );
 }
 
 export function writeMeta(db: Database, name: string, value: string): void {
-  db.query("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(
-    name,
-    value,
-  );
+  db.query(
+    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+  ).run(name, value);
 }
 
 export interface LeaseRow {
@@ -50,11 +51,9 @@ export interface UsedProof {
 /** False when this proof has been used before. */
 export function useProof(db: Database, proof: UsedProof): boolean {
   return (
-    db.query("INSERT OR IGNORE INTO proofs (jkt, jti, expires_ms) VALUES (?, ?, ?)").run(
-      proof.jkt,
-      proof.jti,
-      proof.expiresMs,
-    ).changes === 1
+    db
+      .query("INSERT OR IGNORE INTO proofs (jkt, jti, expires_ms) VALUES (?, ?, ?)")
+      .run(proof.jkt, proof.jti, proof.expiresMs).changes === 1
   );
 }
 
@@ -72,7 +71,12 @@ export interface IdempotencyRow {
   readonly approval_id: string | null;
 }
 
-export function findIdempotency(db: Database, tenant: string, principal: string, key: string): IdempotencyRow | null {
+export function findIdempotency(
+  db: Database,
+  tenant: string,
+  principal: string,
+  key: string,
+): IdempotencyRow | null {
   return db
     .query<IdempotencyRow, [string, string, string]>(
       "SELECT request, grant_id, approval_id FROM idempotency WHERE tenant = ? AND principal = ? AND key = ?",
@@ -94,7 +98,14 @@ export function takeIdempotencyKey(
         `INSERT OR IGNORE INTO idempotency (tenant, principal, key, request, grant_id, approval_id, created_ms)
          VALUES (?, ?, ?, ?, ?, ?, ?)`,
       )
-      .run(owner.tenant, owner.principal, key.key, key.request, cause.grantId ?? null, cause.approvalId ?? null, now)
-      .changes === 1
+      .run(
+        owner.tenant,
+        owner.principal,
+        key.key,
+        key.request,
+        cause.grantId ?? null,
+        cause.approvalId ?? null,
+        now,
+      ).changes === 1
   );
 }

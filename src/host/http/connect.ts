@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import tls from "node:tls";
 import { sha256Hex } from "../../core/bytes.ts";
-import { HostFailure } from "../failure.ts";
+import { HostFailure, HostSetupError } from "../failure.ts";
 import { sameAddress } from "./addresses.ts";
 
 /** Where one connection goes: everything here is decided before the first packet. */
@@ -25,11 +25,15 @@ export interface TrustSet {
 
 /**
  * Exactly the given PEM authorities and no others: an explicit list is the only one that `NODE_EXTRA_CA_CERTS` and
- * `SSL_CERT_FILE` cannot extend. Throws when one cannot be read.
+ * `SSL_CERT_FILE` cannot extend. Throws {@link HostSetupError} when one cannot be read.
  */
 export function trustSet(authorities: readonly string[]): TrustSet {
-  const context = tls.createSecureContext({ ca: [...authorities], minVersion: "TLSv1.2" });
-  return { id: sha256Hex(authorities.join("\n")), context };
+  const id = sha256Hex(authorities.join("\n"));
+  try {
+    return { id, context: tls.createSecureContext({ ca: [...authorities], minVersion: "TLSv1.2" }) };
+  } catch (cause) {
+    throw new HostSetupError("a certificate authority cannot be read; it must be pem", { cause });
+  }
 }
 
 /**

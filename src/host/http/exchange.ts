@@ -1,4 +1,4 @@
-import { type IncomingMessage, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import type { Header, HttpMethod } from "../../core/plan.ts";
 import { HostFailure } from "../failure.ts";
 import type { Connection } from "./connections.ts";
@@ -75,16 +75,19 @@ export function exchange(
 
     if (signal.aborted) return fail(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    progress.sending();
-    const sent = request({
-      agent: connection.agent,
-      method: outgoing.method,
-      path: outgoing.target,
-      headers: rawHeaders(outgoing),
-      setHost: false,
-      maxHeaderSize: LARGEST_HEADER,
-      insecureHTTPParser: false,
-    });
+    let sent: ClientRequest;
+    try {
+      sent = request({
+        agent: connection.agent,
+        method: outgoing.method,
+        path: outgoing.target,
+        headers: rawHeaders(outgoing),
+        maxHeaderSize: LARGEST_HEADER,
+        insecureHTTPParser: false,
+      });
+    } catch (cause) {
+      return fail(new HostFailure("header_not_allowed", "request cannot be written as http", { cause }));
+    }
     sent.on("error", (cause) => fail(wireFailure(cause)));
     sent.on("close", () => fail(new HostFailure("connection_reset", "connection ended before the answer")));
     // Without a listener a 101 would leave the request open for ever.
@@ -122,6 +125,8 @@ export function exchange(
       message.on("close", () => fail(new HostFailure("connection_reset", "body was cut off")));
     });
     expectWithin(limits.headerMs, "header_timeout");
+    // Node writes nothing before end() is called.
+    progress.sending();
     sent.end(outgoing.body ?? undefined);
   });
 }

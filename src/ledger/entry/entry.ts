@@ -38,7 +38,8 @@ export function readPayload(text: string): EntryPayload | PayloadFault {
   const fault = schema(value, "payload");
   if (fault !== null) return { kind: "invalid", detail: fault };
   // A duplicate or reordered member, another spelling of a number or an escape: all differ here.
-  if (canonicalJson(value as Json) !== text) return { kind: "invalid", detail: "payload is not canonical json" };
+  if (canonicalJson(value as Json) !== text)
+    return { kind: "invalid", detail: "payload is not canonical json" };
   const payload = value as EntryPayload; // the closed schema of its type has just been checked
   if (parseRfc3339(payload.time) === null) return { kind: "invalid", detail: "payload.time: no such time" };
   return payload;

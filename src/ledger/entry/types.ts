@@ -1,4 +1,15 @@
-import { boolean, closed, type Infer, integer, list, nullable, oneOf, pattern, type Schema, text } from "./schema.ts";
+import {
+  boolean,
+  closed,
+  type Infer,
+  integer,
+  list,
+  nullable,
+  oneOf,
+  pattern,
+  type Schema,
+  text,
+} from "./schema.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const id = pattern(UUID, "a uuidv7");
@@ -122,7 +133,9 @@ export const BODIES = {
     call: commitment,
     decision: oneOf("approve", "deny", "expire", "fail"),
     /** Null when nobody decided: time or a fault did. */
-    operator: nullable(closed({ id: name, jkt: thumbprint, method: oneOf("operator_dpop", "signed_statement") })),
+    operator: nullable(
+      closed({ id: name, jkt: thumbprint, method: oneOf("operator_dpop", "signed_statement") }),
+    ),
     statement: nullable(text(4096)),
     reason: nullable(text(600)),
     votes: integer,
@@ -135,7 +148,12 @@ export const BODIES = {
     grant_id: id,
     component_digest: digest,
     risk,
-    cause: closed({ kind: oneOf("proof", "approval"), proof: nullable(hash), approval_id: nullable(id), idempotency: nullable(hash) }),
+    cause: closed({
+      kind: oneOf("proof", "approval"),
+      proof: nullable(hash),
+      approval_id: nullable(id),
+      idempotency: nullable(hash),
+    }),
     approvers: list(thumbprint),
     call: commitment,
     policy_version: name,
@@ -161,7 +179,14 @@ export const BODIES = {
     receipt_id: id,
     grant_id: id,
     component_digest: digest,
-    status: oneOf("executed", "failed", "rejected_response", "verification_failed", "timed_out", "indeterminate"),
+    status: oneOf(
+      "executed",
+      "failed",
+      "rejected_response",
+      "verification_failed",
+      "timed_out",
+      "indeterminate",
+    ),
     /** Whether a byte of the effect left the gate, as the host saw it. */
     dispatched: oneOf("no", "yes", "unknown"),
     /** Whether the other side's complete answer was seen. */

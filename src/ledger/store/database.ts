@@ -64,11 +64,16 @@ function open(path: string, tables: string): Database {
 export function openLedgerDatabase(path: string, stateTables: readonly string[]): Database {
   const db = open(path, LEDGER_TABLES + stateTables.join("\n"));
   const row = db.query<{ value: string }, []>("SELECT value FROM meta WHERE name = 'schema'").get();
-  if (row === null) db.query("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(String(SCHEMA_VERSION));
+  if (row === null)
+    db.query("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(String(SCHEMA_VERSION));
   else if (row.value !== String(SCHEMA_VERSION))
-    throw new LedgerError("ledger_unsupported", `the ledger has schema ${row.value}, this gate writes ${SCHEMA_VERSION}`, {
-      hint: "use the version of latchgate that made it, or a newer one",
-    });
+    throw new LedgerError(
+      "ledger_unsupported",
+      `the ledger has schema ${row.value}, this gate writes ${SCHEMA_VERSION}`,
+      {
+        hint: "use the version of latchgate that made it, or a newer one",
+      },
+    );
   return db;
 }
 

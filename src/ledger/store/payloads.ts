@@ -51,8 +51,19 @@ export class PayloadWriter {
         const key = randomBytes(32);
         const nonce = randomBytes(NONCE_BYTES);
         const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(commitment));
-        const sealed = Buffer.concat([nonce, cipher.update(payload.salt), cipher.update(payload.bytes), cipher.final()]);
-        this.insert.run(commitment, payload.kind, now, payload.bytes.length, Buffer.concat([sealed, cipher.getAuthTag()]));
+        const sealed = Buffer.concat([
+          nonce,
+          cipher.update(payload.salt),
+          cipher.update(payload.bytes),
+          cipher.final(),
+        ]);
+        this.insert.run(
+          commitment,
+          payload.kind,
+          now,
+          payload.bytes.length,
+          Buffer.concat([sealed, cipher.getAuthTag()]),
+        );
         this.insertKey.run(commitment, key);
       }
     })();
@@ -78,7 +89,10 @@ export class PayloadReader {
       const decipher = createDecipheriv("aes-256-gcm", row.key, sealed.subarray(0, NONCE_BYTES))
         .setAAD(Buffer.from(commitment))
         .setAuthTag(sealed.subarray(-TAG_BYTES));
-      const plain = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
+      const plain = Buffer.concat([
+        decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)),
+        decipher.final(),
+      ]);
       const payload = {
         kind: row.kind as Payload["kind"], // written by PayloadWriter
         salt: plain.subarray(0, SALT_BYTES),

@@ -2,6 +2,7 @@ import { constants, Database } from "bun:sqlite";
 import { accessSync, existsSync, constants as fsConstants } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../../core/errors.ts";
+import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
 import { LogVerifier, type StoredCheckpoint, type StoredEntry, type Trust } from "./log-verifier.ts";
 import type { VerifyReport } from "./report.ts";
@@ -23,7 +24,10 @@ function openReadOnly(path: string): Database {
     accessSync(dirname(path), fsConstants.W_OK);
   } catch {
     if (!existsSync(`${path}-wal`))
-      return new Database(`file:${encodeURI(path)}?immutable=1`, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
+      return new Database(
+        `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`,
+        constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI,
+      );
   }
   return new Database(path, { readonly: true });
 }
@@ -41,53 +45,95 @@ export function verifyLedgerFile(path: string, options: VerifyOptions): VerifyRe
   try {
     return db.transaction(() => verifyDatabase(db, options))();
   } catch (cause) {
-    throw new LedgerError("ledger_unreadable", `${path} cannot be read to its end: ${messageOf(cause)}`, { cause });
+    throw new LedgerError("ledger_unreadable", `${path} cannot be read to its end: ${messageOf(cause)}`, {
+      cause,
+    });
   } finally {
     db.close();
   }
 }
 
 function verifyDatabase(db: Database, options: VerifyOptions): VerifyReport {
-  const checkpoints = db.query<StoredCheckpoint, []>("SELECT size, root, note FROM checkpoints ORDER BY size").all();
-  const verifier = new LogVerifier(checkpoints);
+  const checkpoints = db
+    .query<Raw<StoredCheckpoint>, []>("SELECT size, root, note FROM checkpoints ORDER BY size")
+    .all();
+  const verifier = new LogVerifier(checkpoints.map(checkpointRow));
   const total = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
-  const rows = db.query<StoredEntry, []>(
-    `SELECT seq, id, type, time_ms, trace_id, tenant, principal, action_id, decision, jws, hash
-     FROM entries ORDER BY seq`,
+  const rows = db.query<Raw<StoredEntry & GrantColumns>, []>(
+    `SELECT e.seq, e.id, e.type, e.time_ms, e.trace_id, e.tenant, e.principal, e.action_id, e.decision, e.jws, e.hash,
+       coalesce(g.grant_id, r.grant_id) AS grant_id, g.approval_id AS grant_approval, g.session_id AS grant_session,
+       g.principal AS grant_principal, r.receipt_id AS receipt_id
+     FROM entries e LEFT JOIN grants g ON e.type = 'call.granted' AND g.seq = e.seq
+       LEFT JOIN grants r ON e.type = 'call.receipt' AND r.receipt_seq = e.seq
+     ORDER BY e.seq`,
   );
   let done = 0;
   for (const row of rows.iterate()) {
-    verifier.take(row);
+    const payload = verifier.take(entryRow(row));
+    const fault = payload === null ? null : grantFault(row, payload);
+    if (payload !== null && fault !== null) verifier.sideTable(payload.seq, fault);
     if (++done % 4096 === 0) options.progress?.(done, total);
   }
-  for (const detail of sideTableFaults(db)) verifier.sideTable(detail);
+  for (const detail of strayGrants(db)) verifier.sideTable(null, detail);
   return verifier.finish(options.trust, options.strict);
 }
 
-/** The table of grants must say what the entries say, both ways. Its columns are compared by SQL over the entries. */
-function sideTableFaults(db: Database): string[] {
+/** SQLite keeps a value of any class in any column, and an attacker wrote the file. */
+type Raw<T> = { readonly [C in keyof T]: unknown };
+
+const text = (value: unknown): string => (typeof value === "string" ? value : "");
+const blob = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : new Uint8Array());
+const position = (value: unknown): number => (typeof value === "number" ? value : -1);
+
+/** A value of the wrong class becomes one that no valid entry has; the other columns are only ever compared. */
+function entryRow(raw: Raw<StoredEntry>): StoredEntry {
+  const row = raw as StoredEntry;
+  const traceId = typeof raw.trace_id === "string" || raw.trace_id === null ? raw.trace_id : "";
+  return { ...row, seq: position(raw.seq), jws: text(raw.jws), hash: blob(raw.hash), trace_id: traceId };
+}
+
+function checkpointRow(raw: Raw<StoredCheckpoint>): StoredCheckpoint {
+  return { size: position(raw.size), root: blob(raw.root), note: text(raw.note) };
+}
+
+/** What the table of grants has beside a grant entry, or beside a receipt entry. */
+interface GrantColumns {
+  readonly grant_id: string;
+  readonly grant_approval: string | null;
+  readonly grant_session: string;
+  readonly grant_principal: string;
+  readonly receipt_id: string;
+}
+
+/** The table of grants must say what the entries say: the gate finds receipts and used approvals by it. */
+function grantFault(row: Raw<GrantColumns>, payload: EntryPayload): string | null {
+  if (payload.type === "call.granted") {
+    const same =
+      row.grant_id === payload.grant_id &&
+      row.grant_approval === payload.cause.approval_id &&
+      row.grant_session === payload.session_id &&
+      row.grant_principal === payload.principal;
+    return same ? null : "the table of grants does not say what the grant entry says";
+  }
+  if (payload.type !== "call.receipt") return null;
+  const same = row.grant_id === payload.grant_id && row.receipt_id === payload.receipt_id;
+  return same ? null : "the table of grants does not say what the receipt entry says";
+}
+
+/** And it must say nothing more. */
+function strayGrants(db: Database): string[] {
   const faults: string[] = [];
   const count = (sql: string): number => db.query<{ n: number }, []>(sql).get()?.n ?? 0;
   const checks = [
-    [
-      "a grant entry has no row in the table of grants",
-      `SELECT count(*) AS n FROM entries e LEFT JOIN grants g ON g.seq = e.seq
-       WHERE e.type = 'call.granted' AND g.seq IS NULL`,
-    ],
     [
       "a row in the table of grants has no grant entry",
       `SELECT count(*) AS n FROM grants g LEFT JOIN entries e ON e.seq = g.seq AND e.type = 'call.granted'
        WHERE e.seq IS NULL`,
     ],
     [
-      "a receipt entry has no row in the table of grants",
-      `SELECT count(*) AS n FROM entries e LEFT JOIN grants g ON g.receipt_seq = e.seq
-       WHERE e.type = 'call.receipt' AND g.seq IS NULL`,
-    ],
-    [
       "a row in the table of grants names a receipt that is not in the log",
       `SELECT count(*) AS n FROM grants g LEFT JOIN entries e ON e.seq = g.receipt_seq AND e.type = 'call.receipt'
-       WHERE g.receipt_id IS NOT NULL AND e.seq IS NULL`,
+       WHERE (g.receipt_id IS NOT NULL OR g.receipt_seq IS NOT NULL) AND e.seq IS NULL`,
     ],
   ] as const;
   for (const [detail, sql] of checks) for (let i = count(sql); i > 0; i--) faults.push(detail);

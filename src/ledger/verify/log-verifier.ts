@@ -1,7 +1,15 @@
 import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
+import { fingerprint } from "../../keys/jwk.ts";
 import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
-import { type EntryPayload, isFault, type Projection, project, readPayload } from "../entry/entry.ts";
+import {
+  type EntryPayload,
+  isFault,
+  type PayloadFault,
+  type Projection,
+  project,
+  readPayload,
+} from "../entry/entry.ts";
 import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
@@ -26,7 +34,16 @@ export interface Trust {
   readonly fingerprints: ReadonlySet<string>;
 }
 
-const COLUMNS = ["id", "type", "time_ms", "trace_id", "tenant", "principal", "action_id", "decision"] as const;
+const COLUMNS = [
+  "id",
+  "type",
+  "time_ms",
+  "trace_id",
+  "tenant",
+  "principal",
+  "action_id",
+  "decision",
+] as const;
 
 /**
  * Verifies a log entry by entry, in order, in flat memory but for what is open. A library without I/O: rows come in,
@@ -50,17 +67,19 @@ export class LogVerifier {
     this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
   }
 
-  /** Takes the next row, in the order of `seq`. */
-  take(row: StoredEntry): void {
+  /** Takes the next row, in the order of `seq`. Gives what it says when that is signed and may be said. */
+  take(row: StoredEntry): EntryPayload | null {
     const seq = this.tree.size;
     if (row.seq !== seq) this.damage.add("chain", row.seq, `entry ${seq} is missing or out of order`);
     const leaf = leafHash(row.jws);
-    if (!leaf.equals(row.hash)) this.damage.add("projection", row.seq, "the stored hash differs from the entry");
     const payload = this.open(row);
     if (payload !== null) this.judge(row, payload);
+    if (!leaf.equals(row.hash))
+      this.damage.add("projection", row.seq, "the stored hash differs from the entry");
     this.head = leaf.toString("hex");
     this.tree.push(leaf);
     this.checkCheckpoint(row.seq);
+    return payload;
   }
 
   /** The payload when it is signed by a key in force and exactly what an entry may be. */
@@ -71,18 +90,25 @@ export class LogVerifier {
       return null;
     }
     const payload = readPayload(opened.payload);
-    if (isFault(payload)) {
-      if (payload.kind === "unsupported") this.unsupported ??= `entry ${row.seq}: ${payload.detail}`;
-      else this.damage.add("entry", row.seq, payload.detail, row.trace_id);
+    if (this.history === null) {
+      if (isFault(payload)) return this.fault(row, payload);
+      this.start(payload);
+    }
+    // The signature before the form: what nobody signed is damage, whatever version it claims to be of.
+    const key = this.history?.evidenceKeyAt(opened.kid, isFault(payload) ? row.seq : payload.seq) ?? null;
+    if (key === null || !verifyJws(opened, key)) {
+      if (key === null)
+        this.damage.add("key", row.seq, "signed by a key that is not in force there", row.trace_id);
+      else this.damage.add("signature", row.seq, "the signature is not valid", row.trace_id);
       return null;
     }
-    if (this.history === null) this.start(payload);
-    const key = this.history?.evidenceKeyAt(opened.kid, payload.seq) ?? null;
-    if (key === null) this.damage.add("key", row.seq, "signed by a key that is not in force there", row.trace_id);
-    else if (verifyJws(opened, key)) {
-      if (this.signers.at(-1) !== opened.kid) this.signers.push(opened.kid);
-      return payload;
-    } else this.damage.add("signature", row.seq, "the signature is not valid", row.trace_id);
+    if (this.signers.at(-1) !== opened.kid) this.signers.push(opened.kid);
+    return isFault(payload) ? this.fault(row, payload) : payload;
+  }
+
+  private fault(row: StoredEntry, { kind, detail }: PayloadFault): null {
+    if (kind === "unsupported") this.unsupported ??= `entry ${row.seq}: ${detail}`;
+    else this.damage.add("entry", row.seq, detail, row.trace_id);
     return null;
   }
 
@@ -105,7 +131,12 @@ export class LogVerifier {
     const projection = project(payload);
     for (const column of COLUMNS)
       if (row[column] !== projection[column])
-        this.damage.add("projection", seq, `the column ${column} differs from the entry`, projection.trace_id);
+        this.damage.add(
+          "projection",
+          seq,
+          `the column ${column} differs from the entry`,
+          projection.trace_id,
+        );
     const time = projection.time_ms;
     if (time < this.lastTime) this.regressions++;
     this.lastTime = Math.max(this.lastTime, time);
@@ -135,39 +166,45 @@ export class LogVerifier {
     );
   }
 
+  /** By the key in force at that size: a retired one speaks for nothing that came after it. */
   private signedByCheckpointKey(note: string): boolean {
-    return (this.history?.all() ?? []).some((key) => {
-      const publicKey = this.history?.publicKey(key.kid) ?? null;
-      const raw = key.purpose === "checkpoint" ? fromBase64url(key.jwk.x) : null;
-      return publicKey !== null && raw !== null && checkpointSignedBy(note, publicKey, raw);
-    });
+    const key = this.history?.current("checkpoint");
+    const publicKey = key === undefined ? null : (this.history?.publicKey(key.kid) ?? null);
+    const raw = key === undefined ? null : fromBase64url(key.jwk.x);
+    return publicKey !== null && raw !== null && checkpointSignedBy(note, publicKey, raw);
   }
 
   /** What of the side table `grants` does not follow from the log. */
-  sideTable(detail: string): void {
-    this.damage.add("side_table", null, detail);
+  sideTable(seq: number | null, detail: string): void {
+    this.damage.add("side_table", seq, detail);
   }
 
   finish(trust: Trust, strict: boolean): VerifyReport {
     for (const size of this.checkpoints.keys())
-      this.damage.add("checkpoint", null, `a checkpoint covers ${size} entries; the log has ${this.tree.size}`);
+      this.damage.add(
+        "checkpoint",
+        null,
+        `a checkpoint covers ${size} entries; the log has ${this.tree.size}`,
+      );
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     const trusted = this.signers.some((kid) => trust.fingerprints.has(kid));
     if (trust.fingerprints.size > 0 && !trusted)
       this.damage.add("trust", null, "no trusted key has signed this log");
     const { unresolved } = this.rules;
-    if (strict) for (const grant of unresolved) this.damage.add("unresolved", null, `grant ${grant} has no receipt`);
-    const fingerprint = this.signers[0] ?? null;
+    if (strict)
+      for (const grant of unresolved) this.damage.add("unresolved", null, `grant ${grant} has no receipt`);
+    const first = this.signers[0];
+    const shown = first === undefined ? null : fingerprint(first);
     const exitCode = this.damage.exitCode || (this.unsupported === null ? 0 : 1);
     const verdict = this.verdict(trusted);
     return {
       verdict,
-      summary: this.summary(verdict, fingerprint),
+      summary: this.summary(verdict, shown),
       exit_code: exitCode,
       trusted,
       anchored_to: null,
       log: this.log,
-      fingerprint,
+      fingerprint: shown,
       signers: this.signers,
       entries: this.tree.size,
       head: this.head,
@@ -188,12 +225,12 @@ export class LogVerifier {
     return trusted ? "intact" : "consistent";
   }
 
-  private summary(verdict: VerifyReport["verdict"], fingerprint: string | null): string {
+  private summary(verdict: VerifyReport["verdict"], shown: string | null): string {
     switch (verdict) {
       case "intact":
         return `intact: ${this.tree.size} entries, signed by the trusted key`;
       case "consistent":
-        return `consistent, signer not verified, fingerprint ${fingerprint ?? "unknown"}`;
+        return `consistent, signer not verified, fingerprint ${shown ?? "unknown"}`;
       case "unsupported":
         return `not supported by this version: ${this.unsupported ?? ""}`;
       case "damaged": {

@@ -45,7 +45,7 @@ export interface VerifyReport {
   readonly trusted: boolean;
   readonly anchored_to: null;
   readonly log: string | null;
-  /** RFC 7638 thumbprint of the first evidence key. */
+  /** Of the first evidence key: `SHA256:` and its RFC 7638 thumbprint. */
   readonly fingerprint: string | null;
   /** Evidence keys in the order in which they signed. */
   readonly signers: readonly string[];

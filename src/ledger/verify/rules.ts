@@ -19,7 +19,10 @@ interface OpenGrant {
   readonly seq: number;
   readonly component: string;
   readonly action: string;
+  readonly caller: string;
   readonly hosts: ReadonlySet<string>;
+  /** Commitments, under the salt of the call: equal paths have equal ones. */
+  readonly paths: ReadonlySet<string>;
 }
 
 /**
@@ -48,24 +51,30 @@ export class LogRules {
   take(entry: EntryPayload): void {
     switch (entry.type) {
       case "call.held":
-        return this.held(entry);
+        this.held(entry);
+        return;
       case "approval.decided":
-        return this.decided(entry);
+        this.decided(entry);
+        return;
       case "call.granted":
-        return this.granted(entry);
+        this.granted(entry);
+        return;
       case "call.receipt":
-        return this.receipt(entry);
+        this.receipt(entry);
+        return;
       case "revocation":
         if (entry.previous_epoch !== this.epoch || entry.epoch !== this.epoch + 1)
           this.broken(entry, "the revocation does not continue the epochs");
         this.epoch = entry.epoch;
         return;
       case "policy.changed":
-        if (entry.previous !== this.policy) this.broken(entry, "the policy change does not follow the last one");
+        if (entry.previous !== this.policy)
+          this.broken(entry, "the policy change does not follow the last one");
         this.policy = entry.policy_version;
         return;
       case "lease.issued":
-        if (entry.epoch !== this.epoch) this.broken(entry, "a lease under another epoch than the one in force");
+        if (entry.epoch !== this.epoch)
+          this.broken(entry, "a lease under another epoch than the one in force");
         return;
       case "log.opened":
         if (entry.seq !== 0) this.broken(entry, "the log is opened twice");
@@ -95,10 +104,17 @@ export class LogRules {
 
   private decided(entry: Decided): void {
     const hold = this.holds.get(entry.approval_id);
-    if (hold === undefined || hold.ended) return this.broken(entry, "a decision on a call that is not held");
-    if (entry.call.commitment !== hold.call) this.broken(entry, "a decision on another call than the one held");
+    if (hold === undefined || hold.ended) {
+      this.broken(entry, "a decision on a call that is not held");
+      return;
+    }
+    if (entry.call.commitment !== hold.call)
+      this.broken(entry, "a decision on another call than the one held");
     if (entry.decision === "approve") {
-      if (entry.operator === null) return this.broken(entry, "an approval by nobody");
+      if (entry.operator === null) {
+        this.broken(entry, "an approval by nobody");
+        return;
+      }
       if (entry.operator.jkt === hold.jkt) this.broken(entry, "the one who asked approved");
       hold.approvers.add(entry.operator.jkt);
       if (hold.approvers.size !== entry.votes) this.broken(entry, "the votes do not add up");
@@ -112,7 +128,8 @@ export class LogRules {
     this.grants++;
     if (this.open.has(entry.grant_id)) this.broken(entry, "a grant id is used twice");
     if (entry.epoch !== this.epoch) this.broken(entry, "a grant under a revoked epoch");
-    if (entry.policy_version !== this.policy) this.broken(entry, "a grant under another policy than the one in force");
+    if (entry.policy_version !== this.policy)
+      this.broken(entry, "a grant under another policy than the one in force");
     const { cause } = entry;
     if (cause.kind === "proof") {
       if (cause.proof === null || cause.approval_id !== null || this.proofs.has(cause.proof))
@@ -123,17 +140,26 @@ export class LogRules {
       seq: entry.seq,
       component: entry.component_digest,
       action: entry.action_digest,
+      caller: callerOf(entry),
       hosts: new Set(entry.granted.hosts),
+      paths: new Set(entry.granted.paths),
     });
   }
 
   private approved(entry: Granted): void {
     const id = entry.cause.approval_id;
     const hold = id === null ? undefined : this.holds.get(id);
-    if (id === null || hold === undefined) return this.broken(entry, "a grant without a held call behind it");
-    if (hold.call !== entry.call.commitment) this.broken(entry, "the call that ran is not the one that was approved");
+    if (id === null || hold === undefined) {
+      this.broken(entry, "a grant without a held call behind it");
+      return;
+    }
+    if (hold.call !== entry.call.commitment)
+      this.broken(entry, "the call that ran is not the one that was approved");
     if (hold.approvers.size < hold.quorum) this.broken(entry, "a grant without its quorum of approvers");
-    if (entry.approvers.length !== hold.approvers.size || !entry.approvers.every((jkt) => hold.approvers.has(jkt)))
+    if (
+      entry.approvers.length !== hold.approvers.size ||
+      !entry.approvers.every((jkt) => hold.approvers.has(jkt))
+    )
       this.broken(entry, "the approvers of the grant are not those who approved");
     this.holds.delete(id);
   }
@@ -141,19 +167,33 @@ export class LogRules {
   private receipt(entry: Receipt): void {
     this.receipts++;
     const grant = this.open.get(entry.grant_id);
-    if (grant === undefined) return this.broken(entry, "a receipt without an open grant");
+    if (grant === undefined) {
+      this.broken(entry, "a receipt without an open grant");
+      return;
+    }
     this.open.delete(entry.grant_id);
-    if (grant.component !== entry.component_digest || grant.action !== entry.action_digest)
-      this.broken(entry, "the receipt is of another action or component than its grant");
+    const same =
+      grant.component === entry.component_digest &&
+      grant.action === entry.action_digest &&
+      grant.caller === callerOf(entry);
+    if (!same) this.broken(entry, "the receipt is of another call than its grant");
     for (const effect of entry.effects) {
-      if (effect.kind !== "http" || effect.reached === "none") continue;
-      const host = hostOf(effect.origin);
-      if (!grant.hosts.has(host)) this.broken(entry, "an effect outside what was granted");
+      if (effect.reached === "none") continue;
+      const inside =
+        effect.kind === "http" ? grant.hosts.has(hostOf(effect.origin)) : grant.paths.has(effect.path);
+      if (!inside) this.broken(entry, "an effect outside what was granted");
     }
   }
 }
 
+function callerOf(entry: Granted | Receipt): string {
+  const { trace_id, tenant, principal, session_id, action_id } = entry;
+  return JSON.stringify([trace_id, tenant, principal, session_id, action_id]);
+}
+
 function hostOf(origin: string): string {
   const authority = origin.replace(/^https?:\/\//, "");
-  return authority.startsWith("[") ? authority.slice(1, authority.indexOf("]")) : authority.replace(/:\d+$/, "");
+  return authority.startsWith("[")
+    ? authority.slice(1, authority.indexOf("]"))
+    : authority.replace(/:\d+$/, "");
 }

@@ -10,27 +10,35 @@ import type { GuestMemory } from "./guest-memory.ts";
 export function lower(type: WitType, value: WitValue, memory: GuestMemory, ptr: number): void {
   switch (type.kind) {
     case "bool":
-      return memory.view(ptr, 1, 1).setUint8(0, value === true ? 1 : 0);
+      memory.view(ptr, 1, 1).setUint8(0, value === true ? 1 : 0);
+      return;
     case "u8":
-      return memory.view(ptr, 1, 1).setUint8(0, number(value));
+      memory.view(ptr, 1, 1).setUint8(0, number(value));
+      return;
     case "u16":
-      return memory.view(ptr, 2, 2).setUint16(0, number(value), true);
+      memory.view(ptr, 2, 2).setUint16(0, number(value), true);
+      return;
     case "u32":
-      return memory.view(ptr, 4, 4).setUint32(0, number(value), true);
+      memory.view(ptr, 4, 4).setUint32(0, number(value), true);
+      return;
     case "u64":
-      return memory.view(ptr, 8, 8).setBigUint64(0, BigInt(number(value)), true);
+      memory.view(ptr, 8, 8).setBigUint64(0, BigInt(number(value)), true);
+      return;
     case "enum": {
       const index = typeof value === "string" ? type.cases.indexOf(value) : -1;
       if (index < 0) throw mismatch(type);
-      return memory.view(ptr, 1, 1).setUint8(0, index);
+      memory.view(ptr, 1, 1).setUint8(0, index);
+      return;
     }
     case "string": {
       if (typeof value !== "string") throw mismatch(type);
-      return storePair(memory, ptr, lowerBytes(utf8(value), memory));
+      storePair(memory, ptr, lowerBytes(utf8(value), memory));
+      return;
     }
     case "bytes": {
       if (!(value instanceof Uint8Array)) throw mismatch(type);
-      return storePair(memory, ptr, lowerBytes(value, memory));
+      storePair(memory, ptr, lowerBytes(value, memory));
+      return;
     }
     case "list": {
       if (!Array.isArray(value)) throw mismatch(type);
@@ -38,7 +46,8 @@ export function lower(type: WitType, value: WitValue, memory: GuestMemory, ptr: 
       const start = memory.allocate(type.item.align, items.length * type.item.size);
       for (const [index, item] of items.entries())
         lower(type.item, item, memory, start + index * type.item.size);
-      return storePair(memory, ptr, [start, items.length]);
+      storePair(memory, ptr, [start, items.length]);
+      return;
     }
     case "record":
     case "tuple":

@@ -49,23 +49,28 @@ export class WireWriter {
 export function encodeValue(type: WitType, value: WitValue, to: WireWriter): void {
   switch (type.kind) {
     case "bool":
-      return to.u8(value === true ? 1 : 0);
+      to.u8(value === true ? 1 : 0);
+      return;
     case "u8":
     case "u16":
     case "u32":
     case "u64":
       if (typeof value !== "number") throw mismatch(type);
-      return to[type.kind](value);
+      to[type.kind](value);
+      return;
     case "string":
       if (typeof value !== "string") throw mismatch(type);
-      return to.string(value);
+      to.string(value);
+      return;
     case "bytes":
       if (!(value instanceof Uint8Array)) throw mismatch(type);
-      return to.bytes(value);
+      to.bytes(value);
+      return;
     case "enum": {
       const index = typeof value === "string" ? type.cases.indexOf(value) : -1;
       if (index < 0) throw mismatch(type);
-      return to.u8(index);
+      to.u8(index);
+      return;
     }
     case "list": {
       if (!Array.isArray(value)) throw mismatch(type);
@@ -85,7 +90,8 @@ export function encodeValue(type: WitType, value: WitValue, to: WireWriter): voi
     case "result": {
       const ok = typeof value === "object" && value !== null && Object.hasOwn(value, "ok");
       to.u8(ok ? 0 : 1);
-      return encodeValue(ok ? type.ok : type.err, member(type, value, ok ? "ok" : "err"), to);
+      encodeValue(ok ? type.ok : type.err, member(type, value, ok ? "ok" : "err"), to);
+      return;
     }
   }
 }

@@ -78,7 +78,8 @@ export class RunnerCall {
       lower(waiting.result, value, waiting.memory, waiting.resultPtr);
       this.mayLeave = true;
     } catch (error) {
-      return this.end("trap", messageOf(error));
+      this.end("trap", messageOf(error));
+      return;
     }
     if (!this.isOver) waiting.resume();
   }
@@ -95,8 +96,10 @@ export class RunnerCall {
     const ptr = view.getUint32(4, true);
     const length = view.getUint32(8, true);
     const { outputBytes } = this.message;
-    if (length > outputBytes)
-      return this.end("invalid_output", `output of ${length} bytes; ${outputBytes} are allowed`);
+    if (length > outputBytes) {
+      this.end("invalid_output", `output of ${length} bytes; ${outputBytes} are allowed`);
+      return;
+    }
     // The text goes to the gate as it is, which is the one that must not believe it.
     this.channel.send(FRAME.returned, ...encodeReturned({ ok: arm === 0, text: memory.bytes(ptr, length) }));
     this.finish();

@@ -58,7 +58,8 @@ class Runner {
         return;
       }
       case FRAME.execute:
-        return this.execute(call, payload);
+        this.execute(call, payload);
+        return;
       case FRAME.answer:
         // A call that has ended meanwhile takes no answer.
         this.calls.get(call)?.answer(payload);

@@ -19,7 +19,8 @@ interface Layout {
   readonly text: string;
   /** Bytes in memory. */
   readonly size: number;
-  readonly align: 1 | 2 | 4 | 8;
+  /** A power of two, at most 8. */
+  readonly align: number;
   /** Core values when passed as parameters. */
   readonly flat: number;
 }
@@ -84,13 +85,13 @@ export function result(ok: WitType, err: WitType): WitType {
 function placed(members: readonly (readonly [member: string, type: WitType])[]) {
   const fields: WitField[] = [];
   let offset = 0;
-  let align: Layout["align"] = 1;
+  let align = 1;
   let flat = 0;
   for (const [member, type] of members) {
     offset = alignUp(offset, type.align);
     fields.push({ member, type, offset });
     offset += type.size;
-    if (type.align > align) align = type.align;
+    align = Math.max(align, type.align);
     flat += type.flat;
   }
   return { fields, size: alignUp(offset, align), align, flat };
@@ -98,7 +99,7 @@ function placed(members: readonly (readonly [member: string, type: WitType])[]) 
 
 /** A one-byte discriminant, then the payload. The flat count holds where the cases agree on their core types. */
 function tagged(a: WitType, b: WitType) {
-  const align = a.align > b.align ? a.align : b.align;
+  const align = Math.max(a.align, b.align);
   const size = alignUp(align + Math.max(a.size, b.size), align);
   return { payload: align, size, align, flat: 1 + Math.max(a.flat, b.flat) };
 }

@@ -179,7 +179,8 @@ export class Connection {
 
   private async handle(exchange: Exchange): Promise<void> {
     const { request, answer } = exchange;
-    // Lets the parser finish the bytes at hand, so that a request known to be broken by then is never begun.
+    // Lets the parser finish the bytes at hand, so that a request known to be broken by then is never begun, nor one
+    // behind an answer that ended the connection.
     await null;
     if (answer.sent || this.ending) return;
     try {
@@ -220,9 +221,8 @@ export class Connection {
     this.restedAt = this.deps.now();
     if (!exchange.response.writableFinished) exchange.request.abort();
     const next = this.exchanges[0];
-    if (next !== undefined) {
-      if (!this.ending && !next.answer.sent) this.begin(next);
-    } else if (this.lastWord !== null && !this.ending) this.say(this.lastWord);
+    if (next !== undefined) this.begin(next);
+    else if (this.lastWord !== null && !this.ending) this.say(this.lastWord);
     else if (this.draining) this.socket.destroySoon();
   }
 

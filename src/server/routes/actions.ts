@@ -1,8 +1,8 @@
-import { BOTH, type Route } from "../router.ts";
+import type { Json } from "../../core/json.ts";
+import { refuse } from "../../gate/refusal.ts";
 import { ok, refusalAnswer } from "../context.ts";
 import { readQuery } from "../query.ts";
-import { refuse } from "../../gate/refusal.ts";
-import type { Json } from "../../core/json.ts";
+import { BOTH, type Route } from "../router.ts";
 
 const missing = () => refusalAnswer(refuse("action_not_found", 404, "no such action"));
 

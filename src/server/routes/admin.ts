@@ -1,7 +1,8 @@
 import { listHolds } from "../../approvals/state.ts";
-import { JsonError, isJsonObject, parseJson } from "../../core/json.ts";
+import { isJsonObject, JsonError, parseJson } from "../../core/json.ts";
 import { isRefusal, refuse } from "../../gate/refusal.ts";
 import type { Answer } from "../../gate/respond.ts";
+import { fingerprint } from "../../keys/jwk.ts";
 import { ok, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
 import type { FrontRequest } from "../front/index.ts";
 import { rotateGateKey } from "../keys.ts";
@@ -41,12 +42,17 @@ function status(context: ServerContext, request: FrontRequest): Answer {
   if (isRefusal(found)) return refusalAnswer(found);
   const { gate } = context;
   const sandbox = gate.sandbox.stats();
+  const evidence = gate.reader.keys().filter((key) => key.purpose === "evidence");
   return ok({
     status: gate.state.draining ? "draining" : "ok",
     version: context.version,
     uptime_seconds: Math.floor((gate.clock.now() - gate.state.startedMs) / 1000),
     actions_registered: gate.registry.list().length,
-    pending_approvals: listHolds(gate.reader.db, { state: "pending", tenant: found.operator.tenant, limit: 1000 }).length,
+    pending_approvals: listHolds(gate.reader.db, {
+      state: "pending",
+      tenant: found.operator.tenant,
+      limit: 1000,
+    }).length,
     revocation_epoch: gate.state.epoch,
     draining: gate.state.draining,
     in_flight_executions: gate.running.size,
@@ -54,8 +60,8 @@ function status(context: ServerContext, request: FrontRequest): Answer {
     dependencies: { redis: true, opa: true },
     webhooks: { active: 0, pending_deliveries: 0 },
     log: gate.ledger.log,
-    fingerprint: gate.reader.keys().find((key) => key.purpose === "evidence")?.kid ?? null,
-    signing_key_id: gate.reader.keys().findLast((key) => key.purpose === "evidence")?.kid ?? null,
+    fingerprint: fingerprint(evidence[0]?.kid ?? ""),
+    signing_key_id: evidence.at(-1)?.kid ?? null,
     policy_version: gate.policy.version,
     registry_digest: gate.registry.digest,
     boundary: (request.peer?.uid ?? -1) === gate.uid ? "same_uid" : "uid",
@@ -84,13 +90,14 @@ async function rotateKeys(context: ServerContext, request: FrontRequest): Promis
   let purpose: unknown = "evidence";
   try {
     const value = body.length === 0 ? {} : parseJson(body, { bytes: 1024, depth: 1 });
-    if (isJsonObject(value) && value["purpose"] !== undefined) purpose = value["purpose"];
+    if (isJsonObject(value) && value.purpose !== undefined) purpose = value.purpose;
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     return refusalAnswer(refuse("bad_request", 400, `the body is not usable json: ${error.message}`));
   }
   const known = PURPOSES.find((one) => one === purpose);
-  if (known === undefined) return refusalAnswer(refuse("bad_request", 400, `purpose is one of ${PURPOSES.join(", ")}`));
+  if (known === undefined)
+    return refusalAnswer(refuse("bad_request", 400, `purpose is one of ${PURPOSES.join(", ")}`));
   const { previous, kid } = await rotateGateKey(context.gate, known);
   return ok({ ok: true, purpose: known, previous_kid: previous, kid });
 }

@@ -1,13 +1,14 @@
 import { findHold, type HoldRow, type HoldState, listHolds, votesOf } from "../../approvals/state.ts";
 import { rfc3339 } from "../../core/clock.ts";
-import { isJsonObject, type Json, type JsonObject, JsonError, parseJson } from "../../core/json.ts";
+import { isJsonObject, type Json, JsonError, type JsonObject, parseJson } from "../../core/json.ts";
 import { planToJson } from "../../core/plan.ts";
-import { LedgerError } from "../../ledger/errors.ts";
-import { decide, openHeldCall } from "../../gate/approve.ts";
+import { decide } from "../../gate/approve.ts";
+import type { Gate } from "../../gate/gate.ts";
+import { openHeldCall } from "../../gate/held-call.ts";
 import { readOutcome } from "../../gate/outcome.ts";
 import { isRefusal, type Refusal, refuse, sanitise } from "../../gate/refusal.ts";
 import { type Answer, answerRefusal, isFullySuccessful, respond } from "../../gate/respond.ts";
-import type { Gate } from "../../gate/gate.ts";
+import { LedgerError } from "../../ledger/errors.ts";
 import { callerOf, ok, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
 import { type FrontRequest, HttpFault } from "../front/index.ts";
 import { readLimit, readQuery } from "../query.ts";
@@ -100,7 +101,10 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
       provider_module_digest: stored.componentDigest,
       approved_targets: action?.effects ?? [],
       approved_secrets: [],
-      approved_egress: plan.kind === "http" ? { proxy_allowlist: { allowed_domains: [new URL(plan.url).hostname] } } : "none",
+      approved_egress:
+        plan.kind === "http"
+          ? { proxy_allowlist: { allowed_domains: [new URL(plan.url).hostname] } }
+          : "none",
       verifier_kind: plan.kind === "http" ? "http_status" : "fs_hash",
       unresolved_domains: stored.unresolved.hosts,
       unresolved_paths: stored.unresolved.paths,
@@ -195,19 +199,25 @@ function decision(kind: "approve" | "deny") {
 }
 
 /** The body of a decision: none, or `{"statement"?, "reason"?}`. Clients of the earlier wire send none. */
-async function readDecision(request: FrontRequest): Promise<{ statement: string | null; reason: string | null }> {
+async function readDecision(
+  request: FrontRequest,
+): Promise<{ statement: string | null; reason: string | null }> {
   const body = await request.body();
   if (body.length === 0) return { statement: null, reason: null };
   let value: Json;
   try {
     value = parseJson(body, { bytes: 16_384, depth: 2 });
   } catch (error) {
-    if (error instanceof JsonError) throw new HttpFault(400, "bad_request", `the body is not usable json: ${error.message}`);
+    if (error instanceof JsonError)
+      throw new HttpFault(400, "bad_request", `the body is not usable json: ${error.message}`);
     throw error;
   }
   if (!isJsonObject(value)) throw new HttpFault(422, "invalid_request", "the body must be a json object");
   const { statement = null, reason = null } = value;
-  if ((statement !== null && typeof statement !== "string") || (reason !== null && typeof reason !== "string"))
+  if (
+    (statement !== null && typeof statement !== "string") ||
+    (reason !== null && typeof reason !== "string")
+  )
     throw new HttpFault(422, "invalid_request", "statement and reason must be texts");
   return { statement, reason };
 }
@@ -233,7 +243,10 @@ function poll(context: ServerContext, request: FrontRequest, id: string): Answer
       status: outcome.status === "executed" || outcome.output !== null ? "approved" : "failed",
       outcome: outcome.status,
       receipt_id: outcome.receiptId,
-      verification: { outcome: outcome.verification.outcome, is_fully_successful: isFullySuccessful(outcome) },
+      verification: {
+        outcome: outcome.verification.outcome,
+        is_fully_successful: isFullySuccessful(outcome),
+      },
       ...(outcome.error === null ? {} : { reason: outcome.error }),
     });
   }

@@ -30,24 +30,34 @@ function events(context: ServerContext, request: FrontRequest): Answer {
   if (isRefusal(operator)) return refusalAnswer(operator);
   const query = readQuery(request.query);
   const { gate } = context;
-  const read = query.get("unresolved") === "1" ? gate.reader.openGrants() : gate.reader.events(filterOf(query, operator.operator.tenant));
-  const session = query.get("session_id");
-  const eventType = query.get("event_type");
-  const found = read
-    .map(eventView)
-    .filter((event) => session === undefined || event["session_id"] === session)
-    .filter((event) => eventType === undefined || event["event_type"] === eventType || event["type"] === eventType);
-  return ok({ events: found });
+  const { tenant } = operator.operator;
+  const read =
+    query.get("unresolved") === "1"
+      ? gate.reader.openGrants().filter(({ payload }) => tenant === null || tenantOf(payload) === tenant)
+      : gate.reader.events(filterOf(query, tenant));
+  return ok({ events: read.map(eventView) });
+}
+
+function tenantOf(payload: ReadEntry["payload"]): string | null {
+  return "tenant" in payload ? payload.tenant : null;
+}
+
+/** The types of entries that a name of an event stands for, of this wire or the earlier one. */
+function typesNamed(name: string): readonly string[] {
+  const earlier = Object.keys(EVENT_TYPES).filter((type) => EVENT_TYPES[type] === name);
+  return earlier.length > 0 ? earlier : [name];
 }
 
 function filterOf(query: ReadonlyMap<string, string>, tenant: string | null): EventFilter {
   const filter: { -readonly [K in keyof EventFilter]: EventFilter[K] } = {
     limit: readLimit(query.get("limit"), 100, 1000),
   };
-  for (const name of ["trace_id", "action_id", "principal", "decision", "type"] as const) {
+  for (const name of ["trace_id", "action_id", "principal", "decision", "session_id"] as const) {
     const value = query.get(name);
     if (value !== undefined) filter[name] = value;
   }
+  const eventType = query.get("event_type") ?? query.get("type");
+  if (eventType !== undefined) filter.types = typesNamed(eventType);
   for (const name of ["after", "before"] as const) {
     const text = query.get(name);
     if (text === undefined) continue;
@@ -57,7 +67,8 @@ function filterOf(query: ReadonlyMap<string, string>, tenant: string | null): Ev
   }
   const after = query.get("after_seq");
   if (after !== undefined) {
-    if (!/^\d{1,15}$/.test(after)) throw new HttpFault(400, "bad_request", "after_seq must be a whole number");
+    if (!/^\d{1,15}$/.test(after))
+      throw new HttpFault(400, "bad_request", "after_seq must be a whole number");
     filter.afterSeq = Number(after);
   }
   if (tenant !== null) filter.tenant = tenant;
@@ -90,10 +101,10 @@ function eventView(entry: ReadEntry): JsonObject {
 }
 
 function denyReason(body: { readonly [name: string]: Json }): Json {
-  const reasons = body["reasons"];
-  if (!Array.isArray(reasons) || body["type"] !== "call.denied") return null;
+  const reasons = body.reasons;
+  if (!Array.isArray(reasons) || body.type !== "call.denied") return null;
   const texts = (reasons as readonly { readonly text?: string }[]).map((reason) => reason.text ?? "");
-  return texts.length > 0 ? texts.join("; ") : (body["code"] ?? null);
+  return texts.length > 0 ? texts.join("; ") : (body.code ?? null);
 }
 
 /**
@@ -104,7 +115,7 @@ async function verify(context: ServerContext, request: FrontRequest): Promise<An
   const operator = operatorOf(context, request, "read");
   if (isRefusal(operator)) return refusalAnswer(operator);
   const kid = context.gate.reader.keys().find((key) => key.purpose === "evidence")?.kid ?? "";
-  const child = Bun.spawn([...selfCommand, "verify", context.ledgerPath, "--trust", kid, "--json"], {
+  const child = Bun.spawn([...selfCommand, "verify", context.ledgerPath, `--trust=${kid}`, "--json"], {
     env: { PATH: "/usr/bin:/bin" },
     stdin: "ignore",
     stdout: "pipe",

@@ -1,7 +1,7 @@
-import { publicJwk } from "../../keys/jwk.ts";
 import { createPublicKey } from "node:crypto";
-import { BOTH, type Route } from "../router.ts";
+import { publicJwk } from "../../keys/jwk.ts";
 import { ok } from "../context.ts";
+import { BOTH, type Route } from "../router.ts";
 
 export const healthRoutes: readonly Route[] = [
   { method: "GET", path: "/healthz", sockets: BOTH, handle: () => ok({ status: "ok" }) },

@@ -12,15 +12,13 @@ import { p256FromJson, thumbprint } from "../../keys/jwk.ts";
 import { commit, makePayload } from "../../ledger/store/payloads.ts";
 import { ok, peerUid, refusalAnswer, type ServerContext } from "../context.ts";
 import type { FrontRequest } from "../front/index.ts";
-import { BOTH, type Route } from "../router.ts";
 import { principalCeiling } from "../principals.ts";
+import { BOTH, type Route } from "../router.ts";
 
 const leaseRequest = z.strictObject({
   scopes: z.array(z.string()),
   dpop_jwk: z.looseObject({ kty: z.string(), crv: z.string(), x: z.string(), y: z.string() }),
-  budgets: z
-    .looseObject({ max_calls: z.int().min(0).nullish() })
-    .nullish(),
+  budgets: z.looseObject({ max_calls: z.int().min(0).nullish() }).nullish(),
   fs_root: z.string().nullish(),
 });
 
@@ -45,7 +43,9 @@ async function issue(context: ServerContext, request: FrontRequest): Promise<Ans
   const { gate } = context;
   const verdict = context.limiters.lease.take(`uid:${peerUid(request)}`);
   if (!verdict.ok)
-    return refuse("rate_limit_exceeded", 429, "too many leases", { retryAfterSeconds: verdict.retryAfterSeconds });
+    return refuse("rate_limit_exceeded", 429, "too many leases", {
+      retryAfterSeconds: verdict.retryAfterSeconds,
+    });
   if (gate.state.draining) return refuse("draining", 503, "the gate is stopping", { retryAfterSeconds: 5 });
   const identified = gate.principals.identify(request.peer);
   if (!identified.ok) return refuseUnauthenticated(identified);
@@ -65,7 +65,13 @@ async function issue(context: ServerContext, request: FrontRequest): Promise<Ans
     return refuse("identity_forbidden", 403, "an operator's key can't hold a lease", {
       hint: "use a key of the agent's own",
     });
-  return grantLease(gate, request, { identity, jkt, scopes: scopes.scopes, fsRoot, maxCalls: wanted.budgets?.max_calls ?? null });
+  return grantLease(gate, request, {
+    identity,
+    jkt,
+    scopes: scopes.scopes,
+    fsRoot,
+    maxCalls: wanted.budgets?.max_calls ?? null,
+  });
 }
 
 function readRequest(body: Uint8Array): z.infer<typeof leaseRequest> | Refusal {
@@ -155,7 +161,8 @@ async function grantLease(gate: Gate, request: FrontRequest, wanted: WantedLease
     },
     root === null ? [] : [root],
   );
-  if (result === "revoked") return refuse("revoked", 401, "revoked while the lease was made", { hint: "try again" });
+  if (result === "revoked")
+    return refuse("revoked", 401, "revoked while the lease was made", { hint: "try again" });
   return ok({
     lease_jwt: token,
     session_id: lease.sessionId,

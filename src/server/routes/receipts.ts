@@ -1,5 +1,5 @@
-import { rfc3339 } from "../../core/clock.ts";
 import { fromBase64url } from "../../core/bytes.ts";
+import { rfc3339 } from "../../core/clock.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Gate } from "../../gate/gate.ts";
 import { readOutcome } from "../../gate/outcome.ts";
@@ -18,7 +18,8 @@ export const receiptRoutes: readonly Route[] = [
 /** On the client socket a lease reads its own principal's receipts; on the admin socket an operator reads any. */
 function receipt(context: ServerContext, request: FrontRequest, id: string): Answer {
   const { gate } = context;
-  const reader = request.socket === "admin" ? operatorOf(context, request, "read") : callerOf(context, request);
+  const reader =
+    request.socket === "admin" ? operatorOf(context, request, "read") : callerOf(context, request);
   if (isRefusal(reader)) return refusalAnswer(reader);
   const entry = gate.reader.receipt({ receiptId: id });
   const missing = refusalAnswer(refuse("not_found", 404, "no such receipt"));

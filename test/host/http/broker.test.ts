@@ -212,6 +212,18 @@ describe("a planned request", () => {
   });
 });
 
+test("names that share an address and a certificate do not share a connection", async () => {
+  const both = issue(authority, { names: ["api.example.com", "other.example.com"] });
+  const origin = await kept(startOrigin(both, (_, response) => response.end("hello")));
+  const host = hostFor(origin.port);
+  const hosts = ["api.example.com", "other.example.com"];
+  for (const name of [...hosts, ...hosts])
+    expect((await perform(host, httpPlan({ url: `https://${name}/`, hosts }))).effect.reached).toBe(
+      "confirmed",
+    );
+  expect(origin.connections()).toBe(2);
+});
+
 describe("nothing is sent", () => {
   let origin: Origin;
   let requests = 0;

@@ -59,6 +59,13 @@ describe("an entry is checked at the start", () => {
     });
 });
 
+test("an authority that is no certificate is refused at the start", () => {
+  const broken = join(folder, "broken.pem");
+  writeFileSync(broken, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  expect(() => createHost({ localEgress: [entry({ caFile: broken })] })).toThrow(HostSetupError);
+  expect(() => createHost({ authorities: ["no pem at all"] })).toThrow(HostSetupError);
+});
+
 describe("a local target", () => {
   let served = 0;
   async function vault(): Promise<Origin> {

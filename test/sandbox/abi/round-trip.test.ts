@@ -5,7 +5,7 @@ import { FlatValues, LiftBudget, lift, liftFlat } from "../../../src/sandbox/abi
 import { lower } from "../../../src/sandbox/abi/lower.ts";
 import { bytes, list, option, string, tuple, u64 } from "../../../src/sandbox/wit/type.ts";
 import { FS_ERRORS, WORLD_FUNCTIONS } from "../../../src/sandbox/wit/world.ts";
-import { valueOf } from "../wit/values.ts";
+import { valuesOf } from "../wit/values.ts";
 
 const TYPES = WORLD_FUNCTIONS.flatMap(({ params, result }) =>
   result === null ? params : [...params, result],
@@ -32,7 +32,7 @@ describe("canonical abi", () => {
     for (const type of TYPES) {
       const { guest, reset } = honest();
       fc.assert(
-        fc.property(valueOf(type), (value) => {
+        fc.property(valuesOf(type), (value) => {
           reset();
           lower(type, value, guest, 64);
           expect(lift(type, guest, 64, budget())).toEqual(value);

@@ -4,7 +4,7 @@ import { ProtocolError } from "../../../src/sandbox/protocol/frame.ts";
 import { decodeValue, encodeValue, WireReader, WireWriter } from "../../../src/sandbox/protocol/value.ts";
 import { u64, type WitType, type WitValue } from "../../../src/sandbox/wit/type.ts";
 import { WORLD_FUNCTIONS } from "../../../src/sandbox/wit/world.ts";
-import { valueOf } from "../wit/values.ts";
+import { valuesOf } from "../wit/values.ts";
 
 const TYPES = WORLD_FUNCTIONS.flatMap(({ params, result }) =>
   result === null ? params : [...params, result],
@@ -27,7 +27,7 @@ describe("values on the wire", () => {
   test("come back as they were, for every type of the world", () => {
     for (const type of TYPES)
       fc.assert(
-        fc.property(valueOf(type), (value) => {
+        fc.property(valuesOf(type), (value) => {
           expect(decoded(type, encoded(type, value))).toEqual(value);
         }),
         { seed: 1, numRuns: 50 },
@@ -51,7 +51,7 @@ describe("values on the wire", () => {
   test("that are cut or have bytes left over are refused", () => {
     for (const type of TYPES)
       fc.assert(
-        fc.property(valueOf(type), fc.nat(), (value, cut) => {
+        fc.property(valuesOf(type), fc.nat(), (value, cut) => {
           const payload = encoded(type, value);
           expect(() => decoded(type, Buffer.concat([payload, Uint8Array.of(0)]))).toThrow(ProtocolError);
           expect(() => decoded(type, payload.subarray(0, cut % payload.byteLength))).toThrow(ProtocolError);

@@ -111,10 +111,7 @@ describe("http_api", () => {
         fc.array(fc.tuple(text, text), { maxLength: 40 }),
         fc.uint8Array({ maxLength: 200 }),
         async (status, headers, body) => {
-          const { output } = await ask("http_api", GET, (call) => ({
-            kind: call.kind,
-            ok: { status, headers, body: Uint8Array.from(body) },
-          }));
+          const { output } = await ask("http_api", GET, respond(status, body, headers));
           expect(output).toEqual({
             ok: true,
             status,

@@ -4,7 +4,7 @@ import type { WitType, WitValue } from "../../../src/sandbox/wit/type.ts";
 const text = fc.string({ unit: "grapheme", maxLength: 20 });
 
 /** Arbitrary values of a type of the world. */
-export function valueOf(type: WitType): fc.Arbitrary<WitValue> {
+export function valuesOf(type: WitType): fc.Arbitrary<WitValue> {
   switch (type.kind) {
     case "bool":
       return fc.boolean();
@@ -23,21 +23,21 @@ export function valueOf(type: WitType): fc.Arbitrary<WitValue> {
     case "enum":
       return fc.constantFrom(...type.cases);
     case "list":
-      return fc.array(valueOf(type.item), { maxLength: 4 });
+      return fc.array(valuesOf(type.item), { maxLength: 4 });
     case "record":
       return fc
-        .tuple(...type.fields.map((field) => valueOf(field.type)))
+        .tuple(...type.fields.map((field) => valuesOf(field.type)))
         .map((values) =>
           Object.fromEntries(type.fields.map((field, index) => [field.member, values[index] ?? null])),
         );
     case "tuple":
-      return fc.tuple(...type.fields.map((field) => valueOf(field.type)));
+      return fc.tuple(...type.fields.map((field) => valuesOf(field.type)));
     case "option":
-      return fc.option(valueOf(type.some), { nil: null });
+      return fc.option(valuesOf(type.some), { nil: null });
     case "result":
       return fc.oneof(
-        valueOf(type.ok).map((ok) => ({ ok })),
-        valueOf(type.err).map((err) => ({ err })),
+        valuesOf(type.ok).map((ok) => ({ ok })),
+        valuesOf(type.err).map((err) => ({ err })),
       );
   }
 }

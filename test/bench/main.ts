@@ -1,0 +1,55 @@
+/**
+ * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
+ * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { VERSION } from "../../src/core/version.ts";
+import { ROOT } from "../gate-process.ts";
+import { measureCalls } from "./calls.ts";
+import { describeMachine } from "./machine.ts";
+import { publishTable, speedTable } from "./table.ts";
+import { measureVerify } from "./verify-speed.ts";
+
+const CONNECTIONS = [1, 4, 16, 64];
+const ENTRIES = 100_000;
+
+async function bench(publish: boolean): Promise<void> {
+  const folder = resolve(process.env["LATCHGATE_BENCH_DIR"] ?? join(ROOT, "dist/bench"));
+  const machine = describeMachine(folder);
+  console.log(
+    `${machine.cpu}, ${machine.cores} cores, ${machine.fileSystem}, fdatasync ${machine.fdatasyncMs.toFixed(2)} ms\n`,
+  );
+  mkdirSync(folder, { recursive: true });
+  const scratch = mkdtempSync(join(folder, "gate-"));
+  try {
+    const calls = await measureCalls({
+      folder: scratch,
+      connections: CONNECTIONS,
+      warmupMs: 1000,
+      measuredMs: 4000,
+      onRow: (row) =>
+        console.log(
+          `${row.action.padEnd(10)} ${String(row.connections).padStart(2)} connections: ${Math.round(row.calls / row.seconds)} calls/s`,
+        ),
+    });
+    const verify = await measureVerify(folder, ENTRIES);
+    const table = speedTable({ machine, version: VERSION, calls, verify });
+    console.log(`\n${table}`);
+    if (publish) publishTable(join(ROOT, "README.md"), table);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const unknown = process.argv.slice(2).filter((word) => word !== "--publish");
+if (unknown.length > 0) {
+  console.error(`unknown argument ${unknown.join(" ")}; the only one is --publish`);
+  process.exit(2);
+}
+try {
+  await bench(process.argv.includes("--publish"));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
