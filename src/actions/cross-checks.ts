@@ -1,6 +1,6 @@
 import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
-import { isHeaderValue } from "./header-rules.ts";
+import { isHeaderValue, MOST_HEADERS } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
 import { type FsSection, type HttpSection, type Manifest, unknownKey } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
@@ -91,6 +91,8 @@ function httpFindings(http: HttpSection): Finding[] {
   const findings: Finding[] = [];
   if (http.body !== undefined && ["GET", "HEAD", "OPTIONS"].includes(http.method))
     findings.push({ path: ["http", "body"], message: `a ${http.method} request has no body` });
+  if (Object.keys(http.headers).length > MOST_HEADERS)
+    findings.push({ path: ["http", "headers"], message: `has more than ${MOST_HEADERS} headers` });
   for (const [name, value] of Object.entries(http.headers))
     if (typeof value === "string" && !isHeaderValue(value))
       findings.push({

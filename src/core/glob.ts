@@ -34,14 +34,16 @@ const LONGEST_EXPANSION = 8192;
 export function compileGlob(pattern: string, options: GlobOptions = {}): Glob | GlobError {
   try {
     const ignoreCase = options.ignoreCase ?? false;
-    const programs = expandBraces(checked(pattern)).map((plain) =>
-      new Reader(segmented(plain), ignoreCase).program(),
-    );
+    const programs = expandBraces(checked(pattern)).map((plain) => {
+      const steps = new Reader(segmented(plain), ignoreCase).program();
+      return { steps, literal: longestLiteral(steps) };
+    });
     return {
       pattern,
       matches(path) {
-        const characters = ignoreCase ? fold(path) : [...path];
-        return programs.some((program) => run(program, characters));
+        const text = ignoreCase ? fold(path) : path;
+        // Most patterns fail here already: what they spell out occurs nowhere in the path.
+        return programs.some(({ steps, literal }) => text.includes(literal) && run(steps, text));
       },
     };
   } catch (thrown) {
@@ -176,8 +178,8 @@ class Reader {
   }
 
   private literal(character: string): Step[] {
-    const characters = this.ignoreCase ? fold(character) : [character];
-    return characters.map((one) => ({ kind: "character", character: one }));
+    const characters = this.ignoreCase ? fold(character) : character;
+    return [...characters].map((one) => ({ kind: "character", character: one }));
   }
 
   private characterClass(): Step {
@@ -224,12 +226,12 @@ class Reader {
  * Runs all states side by side, so that no pattern makes it go back. State 2i waits before step i; state 2i + 1 is
  * inside the repetition of step i.
  */
-function run(program: readonly Step[], characters: readonly string[]): boolean {
+function run(program: readonly Step[], text: string): boolean {
   const size = program.length * 2 + 1;
   let now = new Uint8Array(size);
   let next = new Uint8Array(size);
   enter(program, now, 0);
-  for (const character of characters) {
+  for (const character of text) {
     next.fill(0);
     for (let i = 0; i < program.length; i++) {
       const step = program[i];
@@ -285,7 +287,21 @@ function enter(program: readonly Step[], states: Uint8Array, i: number): void {
   }
 }
 
+/** The longest run of characters that every match contains as it stands. */
+function longestLiteral(program: readonly Step[]): string {
+  let longest = "";
+  let current = "";
+  for (const step of program) {
+    current = step.kind === "character" ? current + step.character : "";
+    if (current.length > longest.length) longest = current;
+  }
+  return longest;
+}
+
 /** Upper then lower, one character at a time: `K` (Kelvin) and `ſ` fold with `k` and `s`, a final sigma with `σ`. */
-function fold(text: string): string[] {
-  return [...text].flatMap((character) => [...character.toUpperCase().toLowerCase()]);
+function fold(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.toLowerCase();
+  let folded = "";
+  for (const character of text) folded += character.toUpperCase().toLowerCase();
+  return folded;
 }

@@ -39,32 +39,24 @@ export type ThreadAnswer =
 let writer: LedgerWriter | null = null;
 let groupLimit = 64;
 let waiting: { readonly id: number; readonly task: Task }[] = [];
-let scheduled = false;
+/** The commits under way, until nothing waits any more. */
+let committing: Promise<void> | null = null;
 
 self.onmessage = (event: MessageEvent<ThreadMessage>) => {
   const message = event.data;
   if (message.kind === "act") {
     waiting.push(message);
-    schedule();
+    committing ??= attempt(commitWaiting).finally(() => {
+      committing = null;
+    });
     return;
   }
-  attempt(() => (message.kind === "open" ? open(message) : close()));
+  void attempt(async () => self.postMessage(message.kind === "open" ? open(message) : await close()));
 };
 
-/** After the messages that are already here, so that concurrent calls share a commit; more wait while it syncs. */
-function schedule(): void {
-  if (scheduled || waiting.length === 0) return;
-  scheduled = true;
-  setImmediate(() => {
-    scheduled = false;
-    attempt(commitGroup);
-    schedule();
-  });
-}
-
-function attempt(step: () => ThreadAnswer): void {
+async function attempt(step: () => Promise<void>): Promise<void> {
   try {
-    self.postMessage(step());
+    await step();
   } catch (cause) {
     waiting = [];
     const { code, hint } = cause as { code?: unknown; hint?: unknown }; // a LatchGateError carries both
@@ -91,15 +83,23 @@ function open(message: OpenMessage): ThreadAnswer {
   return { kind: "opened", log: writer.logId, pepper: pepper(payloads) };
 }
 
-function commitGroup(): ThreadAnswer {
+async function commitWaiting(): Promise<void> {
+  while (waiting.length > 0) {
+    // After the messages that are already here, so that concurrent calls share a commit; more come in while it syncs.
+    await new Promise(setImmediate);
+    self.postMessage(await commitGroup());
+  }
+}
+
+async function commitGroup(): Promise<ThreadAnswer> {
   if (writer === null) throw new Error("the ledger is not open");
   const group = waiting.splice(0, groupLimit);
-  const results = writer.run(group.map(({ task }) => task));
+  const results = await writer.run(group.map(({ task }) => task));
   return { kind: "done", results: group.map(({ id }, i) => ({ id, result: results[i] })) };
 }
 
-function close(): ThreadAnswer {
+async function close(): Promise<ThreadAnswer> {
   if (writer === null) throw new Error("the ledger is not open");
-  while (waiting.length > 0) self.postMessage(commitGroup());
+  await committing;
   return { kind: "closed", checkpoint: writer.close() };
 }

@@ -1,3 +1,4 @@
+import { sha256Hex } from "../core/bytes.ts";
 import type { UsedProof } from "../gate/acts/state.ts";
 import { authenticate } from "../gate/authenticate.ts";
 import type { Caller } from "../gate/call.ts";
@@ -20,6 +21,8 @@ export interface ServerContext {
   readonly limiters: {
     readonly peer: RateLimiter;
     readonly lease: RateLimiter;
+    /** Executions by lease. */
+    readonly session: RateLimiter;
     readonly operatorRead: RateLimiter;
     readonly operatorWrite: RateLimiter;
   };
@@ -50,6 +53,18 @@ export function shedPeer(context: ServerContext, request: FrontRequest, code: st
   if (verdict.ok) return null;
   context.gate.shed.count(`uid:${peerUid(request)}`, code);
   return refuse(code, 429, "too many requests", { retryAfterSeconds: verdict.retryAfterSeconds });
+}
+
+/** The same per lease, by its text: what is no lease yet can't use up the share of one, nor of its neighbours. */
+export function shedSession(context: ServerContext, request: FrontRequest): Refusal | null {
+  const token = request.headers("authorization")[0];
+  if (token === undefined) return null;
+  const verdict = context.limiters.session.take(sha256Hex(token));
+  if (verdict.ok) return null;
+  context.gate.shed.count(`uid:${peerUid(request)}`, "rate_limited");
+  return refuse("rate_limited", 429, "too many requests of this session", {
+    retryAfterSeconds: verdict.retryAfterSeconds,
+  });
 }
 
 export interface AuthenticatedOperator {

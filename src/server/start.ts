@@ -294,6 +294,7 @@ function listenFront(
     limiters: {
       peer: limiter(config.rate_limits.peer_rps),
       lease: limiter(config.rate_limits.lease_rps),
+      session: limiter(config.rate_limits.execute_rps_per_session),
       operatorRead: limiter(config.rate_limits.operator_read_rps),
       operatorWrite: limiter(config.rate_limits.operator_write_rps),
     },

@@ -77,6 +77,8 @@ const risks: [string, string, string[]][] = [
   ],
 ];
 
+const many = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`x-h${i}`, "a"]));
+
 const targets: [string, string, string[]][] = [
   [
     "a host outside egress",
@@ -128,6 +130,11 @@ const targets: [string, string, string[]][] = [
       },
     ),
     ["http.body: a GET request has no body"],
+  ],
+  [
+    "too many headers",
+    http({ ...post, headers: many }, only({})),
+    ["http.headers: has more than 32 headers"],
   ],
   [
     "a header value with a line break",

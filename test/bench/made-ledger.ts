@@ -31,7 +31,7 @@ function task(act: string, input: unknown): Task {
   return { act, input, payloads: [] };
 }
 
-function opening(): readonly Task[] {
+export function opening(): readonly Task[] {
   const started: StartInput = {
     gateVersion: "bench",
     boundary: "uid",
@@ -64,7 +64,7 @@ function opening(): readonly Task[] {
 }
 
 /** A grant and its receipt, as a file that was read leaves them. */
-function call(): readonly Task[] {
+export function call(): readonly Task[] {
   const traceId = newId();
   const grantId = newId();
   const now = rfc3339(Date.now());

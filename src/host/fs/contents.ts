@@ -53,7 +53,7 @@ export async function readContents(
   let total = 0;
   for (;;) {
     signal.throwIfAborted();
-    // The first piece fits the file and one byte more, so that a small file takes two reads.
+    // The first piece fits the file and one byte more, so that a small file takes one read.
     const room = Math.min(PIECE, Math.max(size - total, 0) + 1, cap + 1 - total);
     const piece = Buffer.alloc(room);
     const count = await io.read(fd, piece, total);
@@ -61,6 +61,8 @@ export async function readContents(
     pieces.push(piece.subarray(0, count));
     total += count;
     if (total > cap) throw new HostFailure("too_large", "file over the limit");
+    // A read that ends where the file does, with room left, has seen that end.
+    if (total === size && count < room) break;
   }
   const bytes = Buffer.concat(pieces);
   return { bytes, hash: sha256Hex(bytes) };

@@ -1,5 +1,5 @@
 import { execute } from "../../gate/pipeline.ts";
-import { authOf, peerUid, refusalAnswer, shedPeer } from "../context.ts";
+import { authOf, peerUid, refusalAnswer, shedPeer, shedSession } from "../context.ts";
 import { readQuery } from "../query.ts";
 import { BOTH, type Route } from "../router.ts";
 
@@ -9,7 +9,7 @@ export const executeRoutes: readonly Route[] = [
     path: "/v1/actions/{id}/execute",
     sockets: BOTH,
     handle: async (context, request, id) => {
-      const shed = shedPeer(context, request, "rate_limited");
+      const shed = shedPeer(context, request, "rate_limited") ?? shedSession(context, request);
       if (shed !== null) return refusalAnswer(shed);
       const dryRun = readQuery(request.query).get("dry_run");
       return execute(context.gate, {

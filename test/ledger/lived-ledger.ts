@@ -1,0 +1,122 @@
+/** A small ledger that the shipped binary wrote, holding an entry of almost every kind, for tests that damage copies of it. */
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { makeAuthority, issue } from "../certificates.ts";
+import { BINARY, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
+import { startOrigin } from "../host/origin.ts";
+import type { StoredCheckpoint, StoredEntry } from "../../src/ledger/verify/log-verifier.ts";
+import { readCheckpoints, readRows } from "./forge.ts";
+import { WireAgent, WireOperator } from "../wire-client.ts";
+
+export interface LivedLedger {
+  /** The gate that wrote it; stopped in good order. */
+  readonly gate: GateProcess;
+  readonly fingerprint: string;
+  readonly rows: readonly StoredEntry[];
+  readonly checkpoints: readonly StoredCheckpoint[];
+  /** A fresh copy of the project folder. */
+  copy(): LedgerCopy;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface LedgerCopy {
+  readonly dir: string;
+  readonly ledger: string;
+  readonly keys: string;
+  remove(): void;
+}
+
+const HOST = "service.test";
+
+/** Lives through leases, calls over both brokers, refusals, approvals, rotations of every key, and a revocation. */
+export async function liveALittle(): Promise<LivedLedger> {
+  const authority = makeAuthority("lived ledger");
+  const origin = await startOrigin(issue(authority, { names: [HOST] }), (_request, response) => {
+    response.setHeader("content-type", "application/json");
+    response.end('{"answer":42}');
+  });
+  const gate = await startGate({
+    policy: openPolicy(),
+    files: {
+      "README.md": "# hello\n",
+      "src/a.txt": "old",
+      ".latchgate/ca.pem": authority.certificate,
+    },
+    config: `[[egress.local]]
+action = "http_fetch"
+methods = ["GET"]
+path_prefix = "/"
+host = "${HOST}"
+address = "127.0.0.1"
+port = ${origin.port}
+ca_file = "ca.pem"`,
+  });
+  try {
+    await live(gate, origin.port);
+  } finally {
+    await origin.close();
+  }
+  await gate.stop();
+  const copies: LedgerCopy[] = [];
+  const ledger = join(gate.dir, "ledger.db");
+  return {
+    rows: readRows(ledger),
+    checkpoints: readCheckpoints(ledger),
+    gate,
+    fingerprint: gate.fingerprint,
+    copy: () => {
+      const root = mkdtempSync(join(tmpdir(), "latchgate-copy-"));
+      const dir = join(root, ".latchgate");
+      cpSync(gate.dir, dir, { recursive: true, filter: (path) => !path.endsWith(".sock") });
+      const copy = {
+        dir,
+        ledger: join(dir, "ledger.db"),
+        keys: join(dir, "keys"),
+        remove: () => rmSync(root, { recursive: true, force: true }),
+      };
+      copies.push(copy);
+      return copy;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const copy of copies) copy.remove();
+      await gate[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function live(gate: GateProcess, port: number): Promise<void> {
+  const operator = await WireOperator.of(gate);
+  const agent = await WireAgent.connect(gate.clientSocket, { maxCalls: 50 });
+  const status = async (answer: Promise<{ status: number; text: string }>, wanted: number) => {
+    const { status, text } = await answer;
+    if (status !== wanted) throw new Error(`${status} where ${wanted} was expected: ${text}`);
+  };
+  await status(agent.execute("fs_read", { path: "README.md" }), 200);
+  await status(agent.execute("http_fetch", { url: `https://${HOST}:${port}/a?b=1` }), 200);
+  await status(agent.execute("fs_read", { path: ".env" }), 403);
+  await status(agent.execute("fs_read", { path: "src/absent.txt" }), 502);
+  const held = async (content: string) => {
+    const answer = await agent.execute("fs_write", { path: "src/a.txt", content });
+    if (answer.status !== 202) throw new Error(answer.text);
+    return answer.body.approval_id as string;
+  };
+  await status(operator.approve(await held("new")), 200);
+  await status(operator.deny(await held("never"), "not today"), 200);
+  for (const purpose of ["evidence", "checkpoint", "lease"])
+    await status(operator.call("POST", "/v1/admin/rotate-keys", JSON.stringify({ purpose })), 200);
+  await status(agent.execute("fs_read", { path: "README.md" }), 200);
+  await held("revoked");
+  await status(operator.call("POST", "/v1/admin/revoke-all"), 200);
+}
+
+/** Starts the shipped binary on a copy that it must refuse; it is killed should it run. */
+export function startOn(copy: LedgerCopy): { readonly code: number | null; readonly stderr: string } {
+  const { exitCode, stderr } = Bun.spawnSync([BINARY, "serve", "--json", "--dir", copy.dir], {
+    cwd: dirname(copy.dir),
+    env: { PATH: process.env["PATH"] ?? "", HOME: dirname(copy.dir) },
+    stdin: "ignore",
+    timeout: 20_000,
+  });
+  return { code: exitCode, stderr: stderr.toString() };
+}
