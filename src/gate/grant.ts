@@ -2,6 +2,7 @@ import { sha256Hex } from "../core/bytes.ts";
 import { rfc3339 } from "../core/clock.ts";
 import { commitUnder } from "../ledger/store/payloads.ts";
 import type { Authorized, Cause, Granted } from "./call.ts";
+import { callRecord } from "./call-record.ts";
 import { conflictRefusal } from "./conflict.ts";
 import type { Gate } from "./gate.ts";
 import { limitsToJson } from "./plan.ts";
@@ -23,14 +24,8 @@ export async function grant(gate: Gate, authorized: Authorized): Promise<Granted
       "grantCall",
       {
         body: {
-          trace_id: call.traceId,
-          tenant: caller.tenant,
-          principal: caller.principal,
-          session_id: caller.sessionId,
+          ...callRecord(call),
           jkt: caller.jkt,
-          action_id: action.id,
-          action_version: action.version,
-          action_digest: action.digest,
           grant_id: grantId,
           component_digest: call.component,
           risk: action.risk.level,

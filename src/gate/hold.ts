@@ -1,5 +1,6 @@
 import { rfc3339 } from "../core/clock.ts";
 import type { Authorized } from "./call.ts";
+import { callRecord } from "./call-record.ts";
 import { conflictRefusal } from "./conflict.ts";
 import type { Gate } from "./gate.ts";
 import { type Refusal, sanitise } from "./refusal.ts";
@@ -21,14 +22,8 @@ export async function hold(gate: Gate, authorized: Authorized): Promise<Held | R
     "holdCall",
     {
       body: {
-        trace_id: call.traceId,
-        tenant: caller.tenant,
-        principal: caller.principal,
-        session_id: caller.sessionId,
+        ...callRecord(call),
         jkt: caller.jkt,
-        action_id: action.id,
-        action_version: action.version,
-        action_digest: action.digest,
         approval_id: approvalId,
         risk: action.risk.level,
         call: call.commitment,

@@ -4,6 +4,7 @@ import type { ObservedEffect } from "../core/effect.ts";
 import type { EffectRecord } from "../ledger/entry/types.ts";
 import { commit, commitUnder, makePayload } from "../ledger/store/payloads.ts";
 import type { Verified } from "./call.ts";
+import { callRecord } from "./call-record.ts";
 import type { Gate } from "./gate.ts";
 import { sanitise } from "./refusal.ts";
 
@@ -13,7 +14,6 @@ export async function record(
   ended: Verified,
 ): Promise<{ readonly receiptId: string; readonly seq: number }> {
   const { call, cause } = ended;
-  const { caller, action } = call;
   const receiptId = gate.newId();
   const output =
     ended.answer === null ? null : makePayload("output", Buffer.from(canonicalJson(ended.answer)));
@@ -22,13 +22,7 @@ export async function record(
     {
       approvalId: cause.kind === "approval" ? cause.approvalId : null,
       body: {
-        trace_id: call.traceId,
-        tenant: caller.tenant,
-        principal: caller.principal,
-        session_id: caller.sessionId,
-        action_id: action.id,
-        action_version: action.version,
-        action_digest: action.digest,
+        ...callRecord(call),
         receipt_id: receiptId,
         grant_id: ended.grantId,
         component_digest: call.component,

@@ -147,20 +147,34 @@ export class LedgerWriter {
   async run(tasks: readonly Task[]): Promise<unknown[]> {
     if (this.broken) throw new Error("the ledger writer is busy or has failed before");
     this.broken = true;
-    const { db, now } = this.options;
-    const time = now();
+    const time = this.options.now();
     const leaves: Buffer[] = [];
     // Payloads are in their file before the entries are in theirs; the two syncs run side by side.
-    const [, results] = await Promise.all([
-      this.payloads.write(
-        tasks.flatMap((task) => task.payloads),
-        time,
-      ),
-      db.transaction(() => tasks.map((task) => this.perform(task, time, leaves)))(),
-    ]);
+    const stored = this.payloads.write(
+      tasks.flatMap((task) => task.payloads),
+      time,
+    );
+    const [results] = await Promise.all([this.commit(tasks, time, leaves), stored]);
     for (const leaf of leaves) this.tree.push(leaf);
     this.broken = false;
     return results;
+  }
+
+  /** Blocks until the entries are synced. */
+  private async commit(tasks: readonly Task[], time: number, leaves: Buffer[]): Promise<unknown[]> {
+    return this.options.db.transaction(() => {
+      this.checkHead();
+      return tasks.map((task) => this.perform(task, time, leaves));
+    })();
+  }
+
+  /** Nobody else may write here: a head on disk that is not the one in memory stops the gate. */
+  private checkHead(): void {
+    const row = this.last.get();
+    if (row?.seq === this.tree.size - 1 && Buffer.from(row.hash).toString("hex") === this.head) return;
+    throw new LedgerError("ledger_damaged", "the head on disk is not the one that was written", {
+      hint: "something else changed the ledger; run latchgate verify on a copy",
+    });
   }
 
   private perform(task: Task, now: number, leaves: Buffer[]): unknown {

@@ -212,6 +212,7 @@ test("what the receipt view shows is in the signed bytes, and is not shown as go
   change("UPDATE grants SET receipt_seq = -1 WHERE receipt_id = ?", second.receipt_id);
   change("UPDATE grants SET receipt_seq = ? WHERE receipt_id = ?", signed.seq + 2, first.receipt_id);
   const swapped = await view(first.receipt_id);
+  console.log(swapped.text, gate.stderr());
   expect(swapped.status).toBe(503);
   expect(swapped.text).not.toContain(second.receipt_id);
   change("UPDATE grants SET receipt_seq = ? WHERE receipt_id = ?", signed.seq, first.receipt_id);

@@ -69,7 +69,7 @@ ca_file = "${caFile}"
       { action: "http_fetch", params: { url: `https://${UPSTREAM_HOST}:${port}/` } },
     ];
     const rows: CallRow[] = [];
-    for (const call of actions.filter(a => !(plan as any).only || a.action === (plan as any).only))
+    for (const call of actions)
       for (const connections of plan.connections) {
         const row = await measureRow(gate, operator, {
           ...call,
@@ -98,13 +98,12 @@ async function measureRow(gate: GateProcess, operator: WireOperator, order: Load
   if (ready !== "ready") throw new Error(`the load generator says ${ready}`);
   const before = await readStatus(operator);
   const cpuBefore = cpuMs([gate.pid, ...before.runners]);
-  const t0 = threads(gate.pid, before.runners); load.tell("go");
+  load.tell("go");
   const result = JSON.parse(await load.line()) as LoadResult; // printed by load.ts
   const cpuAfter = cpuMs([gate.pid, ...before.runners]);
-  const t1 = threads(gate.pid, before.runners); const after = await readStatus(operator);
+  const after = await readStatus(operator);
   return {
     ...result,
-    threads: Object.keys(t1).map(k=>[k,((t1[k]-(t0[k]??0))*10/result.calls).toFixed(2)]).filter(([,v])=>+v>0.02).map(a=>a.join('=')).join(' '),
     action: order.action,
     connections: order.connections,
     cpuMsPerCall: (cpuAfter - cpuBefore) / result.calls,
@@ -127,15 +126,4 @@ async function readStatus(operator: WireOperator): Promise<Status> {
     acts: ledger.acts,
     runners: runners.map(({ pid }: { pid: number }) => pid),
   };
-}
-
-import { readdirSync, readFileSync } from "node:fs";
-function threads(pid: number, runners: readonly number[]): any {
-  const out: any = {};
-  for (const p of [pid, ...runners]) for (const t of readdirSync(`/proc/${p}/task`)) {
-    const stat = readFileSync(`/proc/${p}/task/${t}/stat`, "latin1"); const f = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const name = (p===pid?"":"R:")+stat.slice(stat.indexOf("(")+1, stat.lastIndexOf(")"))+(p===pid && +t===pid?"-main":"");
-    out[name] = (out[name] ?? 0) + Number(f[11]) + Number(f[12]);
-  }
-  return out;
 }

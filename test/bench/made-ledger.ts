@@ -31,7 +31,7 @@ function task(act: string, input: unknown): Task {
   return { act, input, payloads: [] };
 }
 
-export function opening(): readonly Task[] {
+function opening(): readonly Task[] {
   const started: StartInput = {
     gateVersion: "bench",
     boundary: "uid",
@@ -64,7 +64,7 @@ export function opening(): readonly Task[] {
 }
 
 /** A grant and its receipt, as a file that was read leaves them. */
-export function call(): readonly Task[] {
+function call(): readonly Task[] {
   const traceId = newId();
   const grantId = newId();
   const now = rfc3339(Date.now());
@@ -153,14 +153,14 @@ if (import.meta.main) {
     now: Date.now,
     gateVersion: "bench",
   });
-  for (const result of writer.run(opening()))
+  for (const result of await writer.run(opening()))
     if (result === "revoked") throw new Error("the lease was not issued");
   // log.opened, gate.started, registry.loaded, policy.changed, lease.issued
   const calls = Math.ceil((Number(entries) - 5) / 2);
   for (let made = 0; made < calls; ) {
     const group: Task[] = [];
     for (; made < calls && group.length < 2000; made++) group.push(...call());
-    for (const result of writer.run(group) as readonly { readonly kind?: string }[])
+    for (const result of (await writer.run(group)) as readonly { readonly kind?: string }[])
       if (result.kind !== undefined && result.kind !== "granted")
         throw new Error(`a call was not granted: ${result.kind}`);
   }
