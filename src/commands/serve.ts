@@ -33,15 +33,8 @@ export default defineCommand({
         process.exit(EXIT.error);
       },
     });
-    const banner = describe(server, dir, created);
-    if (args.json) await printJson({ ok: true, ...Object.fromEntries(banner.facts) });
-    else
-      await printLine(
-        [...banner.facts.map(([name, value]) => `${`${name}:`.padEnd(13)}${value}`), "", ...banner.next].join(
-          "\n",
-        ),
-      );
-    await new Promise<void>((resolve) => {
+    // Before the banner: whoever has read it may already send a signal.
+    const stopped = new Promise<void>((resolve) => {
       let stopping = false;
       const stop = (signal: string) => {
         // A second signal does not wait for what still runs; start closes what it left open.
@@ -56,6 +49,15 @@ export default defineCommand({
       process.on("SIGTERM", () => stop("SIGTERM"));
       process.on("SIGINT", () => stop("SIGINT"));
     });
+    const banner = describe(server, dir, created);
+    if (args.json) await printJson({ ok: true, ...Object.fromEntries(banner.facts) });
+    else
+      await printLine(
+        [...banner.facts.map(([name, value]) => `${`${name}:`.padEnd(13)}${value}`), "", ...banner.next].join(
+          "\n",
+        ),
+      );
+    await stopped;
     return EXIT.done;
   },
 });

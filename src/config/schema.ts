@@ -12,145 +12,179 @@ const thumbprint = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "an rfc 7638 thumbpri
 const mode = z.string().regex(/^0[0-7]{3}$/, 'an octal mode such as "0600"');
 
 const principal = z.strictObject({
-  /** Who an account is in policy and evidence; `uid:<n>` when not named. */
-  principal: name.optional(),
-  tenant: name.default("default"),
-  /** Scopes that its leases may carry; empty means any. */
-  scopes: z.array(name).default([]),
-  /** The person who answers for it. */
-  owner: name.optional(),
-  /** Most calls of one lease; no limit when absent. */
-  max_calls: z.int().min(0).optional(),
-  /** Ceiling per UTC day over all its leases; none when absent. */
-  max_calls_per_day: z.int().min(0).optional(),
+  principal: name.optional().describe("Who the account is in policy and evidence; `uid:<n>` when absent."),
+  tenant: name.default("default").describe("The tenant that it belongs to."),
+  scopes: z.array(name).default([]).describe("Scopes that its leases may carry; empty means any."),
+  owner: name.optional().describe("The person who answers for it."),
+  max_calls: z.int().min(0).optional().describe("Most calls of one lease; no limit when absent."),
+  max_calls_per_day: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Ceiling per UTC day over all its leases; none when absent."),
 });
 
 const operator = z.strictObject({
-  /** RFC 7638 thumbprint of the operator's public P-256 key. The gate never holds the key. */
-  thumbprint,
-  /** SHA-256 (hex) of the token that must accompany each proof; without it the token is the operator's id. */
+  thumbprint: thumbprint.describe(
+    "RFC 7638 thumbprint of the operator's public P-256 key. The gate never holds the key.",
+  ),
   token_sha256: z
     .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .optional(),
-  /** Principals that this operator acts as; their requests it can't approve. */
-  principals: z.array(name).default([]),
-  /** Only this tenant's holds and receipts; all when absent. */
-  tenant: name.optional(),
+    .regex(/^[0-9a-f]{64}$/, "64 hex digits")
+    .optional()
+    .describe(
+      "SHA-256 of the token that must accompany each proof; when absent the token is the operator's id.",
+    ),
+  principals: z
+    .array(name)
+    .default([])
+    .describe("Principals that this operator acts as; their requests it can't approve."),
+  tenant: name.optional().describe("Only this tenant's holds and receipts; all when absent."),
 });
 
 const localEgress = z.strictObject({
-  action: name,
-  methods: z.array(z.string()).min(1),
-  path_prefix: z.string().startsWith("/"),
-  /** The name in the URL, and in the certificate. */
-  host: z.string().min(1),
-  /** The literal address that is dialled. */
-  address: z.string().min(1),
-  port: z.int().min(1).max(65_535),
-  /** PEM file with the certificate authorities for this endpoint. */
-  ca_file: z.string().optional(),
+  action: name.describe("The action that may go there."),
+  methods: z.array(z.string()).min(1).describe("HTTP methods, in upper case."),
+  path_prefix: z.string().startsWith("/").describe("Covers itself and what lies below it at a `/`."),
+  host: z.string().min(1).describe("The name in the URL, and in the certificate."),
+  address: z.string().min(1).describe("The literal private address that is dialled."),
+  port: z.int().min(1).max(65_535).describe("Port in the URL, and dialled."),
+  ca_file: z
+    .string()
+    .optional()
+    .describe(
+      "PEM file with the authorities for this endpoint, below the project folder; the usual ones when absent.",
+    ),
 });
 
-/** `latchgate.toml`. Every key has a default, so that an empty file is a valid one. */
+/**
+ * `latchgate.toml`. Every key has a default, so that an empty file is a valid one. The descriptions are those of
+ * docs/configuration.md.
+ */
 export const configSchema = z.strictObject({
-  /** The base of DPoP `htu` for clients; sockets accept `http://localhost` as well. */
   public_base_url: z
     .string()
     .regex(/^https?:\/\/[^/?#]+$/, "scheme and authority only")
-    .default("http://localhost:3000"),
+    .default("http://localhost:3000")
+    .describe("Base of the `htu` of proofs; `http://localhost` is taken as well."),
   listen: z
     .strictObject({
-      /** Relative paths are below the project folder's `.latchgate`. */
-      client_socket: z.string().min(1).default("runtime/gate.sock"),
-      client_mode: mode.default("0600"),
-      /** Group name or number that owns the client socket. */
-      client_group: z.string().optional(),
-      admin_socket: z.string().min(1).default("runtime/gate-admin.sock"),
-      admin_mode: mode.default("0600"),
-      admin_group: z.string().optional(),
+      client_socket: z
+        .string()
+        .min(1)
+        .default("runtime/gate.sock")
+        .describe("Where agents connect; relative paths are below the project folder."),
+      client_mode: mode.default("0600").describe("Mode of the client socket."),
+      client_group: z.string().optional().describe("Group (name or number) that owns the client socket."),
+      admin_socket: z.string().min(1).default("runtime/gate-admin.sock").describe("Where operators connect."),
+      admin_mode: mode.default("0600").describe("Mode of the admin socket."),
+      admin_group: z.string().optional().describe("Group that owns the admin socket."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("Unix sockets."),
   identity: z
     .strictObject({
-      /** Accounts without an entry become `uid:<n>`; otherwise they get no lease. */
-      allow_unmapped: z.boolean().default(false),
-      principals: z.record(z.string().regex(/^\d+$/, "a uid"), principal).default({}),
+      allow_unmapped: z
+        .boolean()
+        .default(false)
+        .describe("Accounts without an entry become `uid:<n>`; otherwise they get no lease."),
+      principals: z
+        .record(z.string().regex(/^\d+$/, "a uid"), principal)
+        .default({})
+        .describe("Accounts of this machine that may ask, by uid."),
     })
-    .prefault({}),
-  operators: z.record(name, operator).default({}),
+    .prefault({})
+    .describe("Who may ask."),
+  operators: z.record(name, operator).default({}).describe("Who may decide on held calls, by operator id."),
   lease: z
     .strictObject({
-      ttl_s: seconds(300, 3600),
-      /** How long leases of a replaced key stay valid at most. */
-      key_grace_s: count(3600),
+      ttl_s: seconds(300, 3600).describe("How long a lease is good."),
+      key_grace_s: count(3600).describe("How long leases of a replaced key stay good at most."),
     })
-    .prefault({}),
-  approvals: z.strictObject({ ttl_s: seconds(300), max_pending_per_principal: positive(100) }).prefault({}),
+    .prefault({})
+    .describe("Leases."),
+  approvals: z
+    .strictObject({
+      ttl_s: seconds(300).describe("How long a held call waits for a decision."),
+      max_pending_per_principal: positive(100).describe("Calls of one principal that may wait at a time."),
+    })
+    .prefault({})
+    .describe("Held calls. How many approvers a risk needs is policy data."),
   actions: z
     .strictObject({
-      /** Registers only these ids; all when absent. */
-      only: z.array(name).optional(),
+      only: z.array(name).optional().describe("Registers only these ids; all when absent."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("The catalogue."),
   fs: z
     .strictObject({
-      /** Folder that file actions work in; relative to the project folder. */
-      root: z.string().min(1).default("."),
-      /** Folders within which a lease may ask for another root; the root itself always may be. */
-      allowed_roots: z.array(z.string()).default([]),
+      root: z
+        .string()
+        .min(1)
+        .default(".")
+        .describe("Folder that file actions work in; relative to the folder that holds the project folder."),
+      allowed_roots: z
+        .array(z.string())
+        .default([])
+        .describe("Folders within which a lease may ask for another root; the root itself always may be."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("File actions."),
   egress: z
     .strictObject({
-      /** DNS servers, `address` or `address:port`; the system's when empty. */
-      dns_servers: z.array(z.string()).default([]),
-      local: z.array(localEgress).default([]),
+      dns_servers: z
+        .array(z.string())
+        .default([])
+        .describe("DNS servers, `address` or `address:port`; the system's when empty."),
+      local: z.array(localEgress).default([]).describe("Private targets that are open, each for one action."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("Where HTTP actions may go beside what their manifests list."),
   sandbox: z
     .strictObject({
-      runners: positive(2),
-      max_in_flight: positive(256),
-      queue: count(1024),
+      runners: positive(2).describe("Runner processes for built-in components."),
+      max_in_flight: positive(256).describe("Calls that one runner runs at a time."),
+      queue: count(1024).describe(
+        "Calls that may wait for a place, built-in components and operators' own apart.",
+      ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("Runner processes."),
   ledger: z
     .strictObject({
-      /** Acts that may share one commit. */
-      group_limit: positive(64),
+      group_limit: positive(64).describe("Acts that may share one commit."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("The log."),
   limits: z
     .strictObject({
-      connections: positive(1024),
-      connections_per_uid: positive(256),
-      body_bytes: positive(1_048_576),
-      header_bytes: positive(16_384),
-      headers: positive(100),
-      header_timeout_s: seconds(10),
-      request_timeout_s: seconds(30),
-      keep_alive_s: seconds(60),
-      /** How long SIGTERM waits for running calls. */
-      drain_s: seconds(20),
-      replay_entries: positive(100_000),
-      replay_entries_per_key: positive(20_000),
-      /** Refusals of one principal that are recorded one by one per minute; the rest is counted in summaries. */
-      denials_per_minute: count(120),
+      connections: positive(1024).describe("Open connections."),
+      connections_per_uid: positive(256).describe("Open connections of one account."),
+      body_bytes: positive(1_048_576).describe("Largest request body."),
+      header_bytes: positive(16_384).describe("Largest request line and headers."),
+      headers: positive(100).describe("Most headers of a request."),
+      header_timeout_s: seconds(10).describe("For the head of a request to arrive."),
+      request_timeout_s: seconds(30).describe("For the body of a request to arrive."),
+      keep_alive_s: seconds(60).describe("How long an idle connection stays open."),
+      drain_s: seconds(20).describe("How long SIGTERM waits for running calls."),
+      replay_entries: positive(100_000).describe("Used proofs that are remembered."),
+      replay_entries_per_key: positive(20_000).describe("Used proofs of one key that are remembered."),
+      denials_per_minute: count(120).describe(
+        "Refusals of one principal that are recorded one by one per minute; the rest is counted in summaries.",
+      ),
     })
-    .prefault({}),
-  /** Requests per second; the burst is the same number. */
+    .prefault({})
+    .describe("Bounds on load, time and memory."),
   rate_limits: z
     .strictObject({
-      /** Before authentication, per peer account and socket. */
-      peer_rps: positive(200),
-      lease_rps: positive(50),
-      /** Executions of one lease. */
-      execute_rps_per_session: positive(50),
-      operator_write_rps: positive(20),
-      operator_read_rps: positive(100),
+      peer_rps: positive(200).describe("Before authentication, per account and socket."),
+      lease_rps: positive(50).describe("Lease requests of one account."),
+      execute_rps_per_session: positive(50).describe("Executions of one lease."),
+      operator_write_rps: positive(20).describe("Changes by one operator."),
+      operator_read_rps: positive(100).describe("Reads by one operator."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("Requests per second; the burst is the same number."),
 });
 
 export type Config = z.infer<typeof configSchema>;

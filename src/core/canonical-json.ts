@@ -8,11 +8,10 @@ import type { Json } from "./json.ts";
 export function canonicalJson(value: Json | undefined): string {
   switch (typeof value) {
     case "string":
-      if (!value.isWellFormed()) throw new TypeError("lone surrogate");
-      return JSON.stringify(value);
+      return quoted(value);
     case "number":
       if (!Number.isFinite(value)) throw new TypeError("number is not finite");
-      return JSON.stringify(value);
+      return `${value}`;
     case "boolean":
       return value ? "true" : "false";
     case "object": {
@@ -28,11 +27,20 @@ export function canonicalJson(value: Json | undefined): string {
         const member = object[name];
         if (member === undefined) continue;
         if (out.length > 1) out += ",";
-        out += `${canonicalJson(name)}:${canonicalJson(member)}`;
+        out += `${quoted(name)}:${canonicalJson(member)}`;
       }
       return `${out}}`;
     }
     default:
       throw new TypeError(`not a json value: ${typeof value}`);
   }
+}
+
+/** Printable ASCII without `"` and `\`: nothing in it is escaped. Most texts are such, and skip the slower way. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function quoted(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
+  if (!text.isWellFormed()) throw new TypeError("lone surrogate");
+  return JSON.stringify(text);
 }

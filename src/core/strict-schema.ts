@@ -33,8 +33,11 @@ function show(path: readonly PropertyKey[]): string {
 /** One line for each thing wrong, with the nearest known name for each unknown one. Values are not repeated. */
 export function explainIssues(schema: z.core.$ZodType, issues: readonly z.core.$ZodIssue[]): string[] {
   return issues.flatMap((issue) => {
-    if (issue.code !== "unrecognized_keys")
-      return [`${show(issue.path) || "the document"}: ${issue.message.replace(/^Invalid input: /, "")}`];
+    if (issue.code !== "unrecognized_keys") {
+      // A name that can't be one of a record's: its own fault says more than that there is one.
+      const message = (issue.code === "invalid_key" ? issue.issues[0]?.message : undefined) ?? issue.message;
+      return [`${show(issue.path) || "the document"}: ${message.replace(/^Invalid input: /, "")}`];
+    }
     const known = knownMembers(schema, issue.path);
     return issue.keys.map((key) => {
       const near = didYouMean(key, known);

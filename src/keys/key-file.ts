@@ -68,7 +68,8 @@ export function syncFolder(path: string): void {
 export function readKeyFile(path: string, type: KeyType): KeyObject {
   let pem: string;
   try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    // Without blocking: a FIFO in the place of the file would hold the gate for ever.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const stat = fstatSync(fd);
       if (!stat.isFile()) throw new KeyError("key_malformed", `${path} is not a regular file`);

@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { systemClock } from "../core/clock.ts";
 import { LatchGateError, messageOf } from "../core/errors.ts";
 import { uuidv7Maker } from "../core/ids.ts";
-import { parseJson } from "../core/json.ts";
+import { type Json, JsonError, parseJson } from "../core/json.ts";
 import { HTTP_METHODS } from "../core/plan.ts";
 import { selfCommand } from "../core/self.ts";
 import { VERSION } from "../core/version.ts";
@@ -232,10 +232,17 @@ async function readPolicy(path: string): Promise<PolicyEngine> {
       cause,
     });
   }
-  return loadPolicy({
-    wasm: await defaultPolicyWasm(),
-    data: parseJson(bytes, { bytes: 16_777_216, depth: 32 }),
-  });
+  let data: Json;
+  try {
+    data = parseJson(bytes, { bytes: 16_777_216, depth: 32 });
+  } catch (cause) {
+    if (!(cause instanceof JsonError)) throw cause;
+    throw new StartError("policy_data_invalid", `${path} is not usable json: ${cause.message}`, {
+      hint: "docs/policy.md describes the format",
+      cause,
+    });
+  }
+  return loadPolicy({ wasm: await defaultPolicyWasm(), data });
 }
 
 function openHost(config: Config, dir: string, fsRoot: string): Host {

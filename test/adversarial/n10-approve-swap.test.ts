@@ -37,7 +37,10 @@ async function holdWrite(scene: Scene, name: string): Promise<string> {
   return held.body.approval_id;
 }
 
-function tamper(path: string, ...statements: (readonly [sql: string, ...values: (string | number)[]])[]): void {
+function tamper(
+  path: string,
+  ...statements: (readonly [sql: string, ...values: (string | number)[]])[]
+): void {
   const db = new Database(path);
   try {
     db.run("PRAGMA busy_timeout = 5000");
@@ -82,21 +85,41 @@ const SWAPS: readonly (readonly [what: string, swap: (scene: Scene, a: string, b
         ],
       ),
   ],
-  ["a longer time to decide", ({ gate: at }, a) => tamper(at.ledger, ["UPDATE holds SET expires_ms = expires_ms + 86400000 WHERE approval_id = ?", a])],
-  ["another principal", ({ gate: at }, a) => tamper(at.ledger, ["UPDATE holds SET principal = 'uid:4711' WHERE approval_id = ?", a])],
-  ["another quorum", ({ gate: at }, a) => tamper(at.ledger, ["UPDATE holds SET quorum = 0 WHERE approval_id = ?", a])],
+  [
+    "a longer time to decide",
+    ({ gate: at }, a) =>
+      tamper(at.ledger, ["UPDATE holds SET expires_ms = expires_ms + 86400000 WHERE approval_id = ?", a]),
+  ],
+  [
+    "another principal",
+    ({ gate: at }, a) =>
+      tamper(at.ledger, ["UPDATE holds SET principal = 'uid:4711' WHERE approval_id = ?", a]),
+  ],
+  [
+    "another quorum",
+    ({ gate: at }, a) => tamper(at.ledger, ["UPDATE holds SET quorum = 0 WHERE approval_id = ?", a]),
+  ],
   [
     "the sealed payload of another approval",
     ({ gate: at }, a, b) => {
       const db = new Database(at.ledger, { readonly: true });
       const call = (id: string) =>
-        db.query<{ call: string }, [string]>("SELECT call FROM holds WHERE approval_id = ?").get(id)?.call ?? "";
+        db.query<{ call: string }, [string]>("SELECT call FROM holds WHERE approval_id = ?").get(id)?.call ??
+        "";
       const [ofA, ofB] = [call(a), call(b)];
       db.close();
       tamper(
         join(at.dir, "payloads.db"),
-        ["UPDATE payloads SET sealed = (SELECT sealed FROM payloads WHERE commitment = ?) WHERE commitment = ?", ofB, ofA],
-        ["UPDATE payload_keys SET key = (SELECT key FROM payload_keys WHERE commitment = ?) WHERE commitment = ?", ofB, ofA],
+        [
+          "UPDATE payloads SET sealed = (SELECT sealed FROM payloads WHERE commitment = ?) WHERE commitment = ?",
+          ofB,
+          ofA,
+        ],
+        [
+          "UPDATE payload_keys SET key = (SELECT key FROM payload_keys WHERE commitment = ?) WHERE commitment = ?",
+          ofB,
+          ofA,
+        ],
       );
     },
   ],
@@ -180,7 +203,10 @@ describe("N10: a signed statement is about one call", () => {
     const scene = await start();
     const id = await holdWrite(scene, "a.txt");
     const refused = await approveWith(scene, id, await statement(scene, id, changes));
-    expect([refused.status, refused.body.error]).toEqual([status, status === 409 ? "conflict" : "bad_statement"]);
+    expect([refused.status, refused.body.error]).toEqual([
+      status,
+      status === 409 ? "conflict" : "bad_statement",
+    ]);
     await expectNothingRan(scene);
     expect((await scene.agent.poll(id)).body.status).toBe("pending");
   });
@@ -193,7 +219,9 @@ describe("N10: a signed statement is about one call", () => {
     expect((await approveWith(scene, a, text)).status).toBe(200);
     expect([fileOf(scene, "a.txt"), fileOf(scene, "b.txt")]).toEqual(["new a.txt", "old b"]);
     const { events } = (await scene.operator.call("GET", "/v1/audit/events?type=approval.decided")).body;
-    expect(events).toMatchObject([{ statement: text, operator: { id: "default", method: "signed_statement" } }]);
+    expect(events).toMatchObject([
+      { statement: text, operator: { id: "default", method: "signed_statement" } },
+    ]);
   });
 });
 
@@ -253,7 +281,9 @@ describe("N10: who decides", () => {
     const scene = await start();
     const id = await holdWrite(scene, "a.txt");
     const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? scene.operator.deny(id) : scene.operator.approve(id))),
+      Array.from({ length: 10 }, (_, i) =>
+        i % 2 === 0 ? scene.operator.deny(id) : scene.operator.approve(id),
+      ),
     );
     const decided = answers.map(({ body }) => body.decision);
     const ran = decided.includes("executed");
@@ -305,7 +335,9 @@ describe("N10: who decides", () => {
     await expectNothingRan(scene);
     expect((await scene.agent.poll(id)).body.status).toBe("pending");
     // With a key that is an operator's there is no session to begin with.
-    const asAgent = await WireAgent.connect(scene.gate.clientSocket, { key: own }).catch((error: Error) => error.message);
+    const asAgent = await WireAgent.connect(scene.gate.clientSocket, { key: own }).catch(
+      (error: Error) => error.message,
+    );
     expect(asAgent).toContain("403");
     expect(asAgent).toContain("identity_forbidden");
     // It may still say no.

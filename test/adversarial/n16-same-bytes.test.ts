@@ -29,7 +29,9 @@ const BODIES: Readonly<Record<string, { readonly http: object; readonly params: 
 };
 const KINDS = Object.keys(BODIES);
 const METHODS = ["POST", "PUT", "PATCH"];
-const ids = KINDS.flatMap((kind) => METHODS.flatMap((method) => [`auto_${kind}_${method}`, `held_${kind}_${method}`]));
+const ids = KINDS.flatMap((kind) =>
+  METHODS.flatMap((method) => [`auto_${kind}_${method}`, `held_${kind}_${method}`]),
+);
 
 let upstream: Upstream;
 let gate: GateProcess;
@@ -87,7 +89,9 @@ afterAll(async () => {
 const line = fc.string({ unit: "grapheme-ascii", maxLength: 40 });
 const anyText = fc.string({ unit: "grapheme", maxLength: 40 });
 const VALUES: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
-  json: fc.jsonValue({ maxDepth: 3, stringUnit: "grapheme" }).filter((value) => !/"__proto__"/.test(JSON.stringify(value))),
+  json: fc
+    .jsonValue({ maxDepth: 3, stringUnit: "grapheme" })
+    .filter((value) => !/"__proto__"/.test(JSON.stringify(value))),
   form: anyText,
   text: anyText,
   bytes: fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString("base64")),
@@ -100,7 +104,9 @@ const call = fc
       method: fc.constant(method),
       params: fc.record(
         {
-          id: fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }).filter((id) => !/^\.{1,2}$/.test(id)),
+          id: fc
+            .string({ unit: "grapheme", minLength: 1, maxLength: 30 })
+            .filter((id) => !/^\.{1,2}$/.test(id)),
           value: VALUES[kind] ?? fc.constant(null),
           title: anyText,
           label: line.map((text) => text.trim()),
@@ -142,7 +148,10 @@ describe("N16: an approved call sends byte for byte what the approver saw", () =
           .map(([name]) => name.toLowerCase());
         expect([...planned]).toEqual([]);
         expect(added).toEqual(["host", "accept-encoding", "content-length", "connection"]);
-        const body = plan.body.base64 === undefined ? Buffer.from(plan.body.text) : Buffer.from(plan.body.base64, "base64");
+        const body =
+          plan.body.base64 === undefined
+            ? Buffer.from(plan.body.text)
+            : Buffer.from(plan.body.base64, "base64");
         expect(plan.body).toMatchObject({ bytes: second.body.length, truncated: false });
         expect(second.body.equals(body)).toBe(true);
         sent++;
@@ -161,17 +170,22 @@ describe("N16: an approved call sends byte for byte what the approver saw", () =
     expect(shown.plan.content.text).toBe(content);
     expect(shown.plan_hash).toBe(held.body.plan_hash);
     const approved = await operator.approve(held.body.approval_id);
-    expect(approved.body.output.after_hash).toBe(`sha256:${createHash("sha256").update(content).digest("hex")}`);
+    expect(approved.body.output.after_hash).toBe(
+      `sha256:${createHash("sha256").update(content).digest("hex")}`,
+    );
     expect(readFileSync(join(gate.root, "src/a.txt"), "utf8")).toBe(content);
   });
 
-  test.each(["src/.env", "src/.ENV", "src/deep/secrets/key.txt", "src/../.latchgate/latchgate.toml", "src/.git/config"])(
-    "the deny-list is not for approvers to overrule: %s is refused before a hold",
-    async (path) => {
-      const refused = await agent.execute("fs_write", { path, content: "SECRET=2\n" });
-      expect(refused.status).toBe(403);
-      expect(refused.body).toMatchObject({ error: "policy_denied" });
-      expect(readFileSync(join(gate.root, "src/.env"), "utf8")).toBe("SECRET=1\n");
-    },
-  );
+  test.each([
+    "src/.env",
+    "src/.ENV",
+    "src/deep/secrets/key.txt",
+    "src/../.latchgate/latchgate.toml",
+    "src/.git/config",
+  ])("the deny-list is not for approvers to overrule: %s is refused before a hold", async (path) => {
+    const refused = await agent.execute("fs_write", { path, content: "SECRET=2\n" });
+    expect(refused.status).toBe(403);
+    expect(refused.body).toMatchObject({ error: "policy_denied" });
+    expect(readFileSync(join(gate.root, "src/.env"), "utf8")).toBe("SECRET=1\n");
+  });
 });

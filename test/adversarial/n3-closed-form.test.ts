@@ -40,7 +40,9 @@ const FORMS: Readonly<Record<string, (text: string) => string>> = {
 
 test("a log that is only signed and linked anew stands: below, the form alone is wrong", () => {
   for (let at = 1; at <= last; at++)
-    expect(judgeEdited(at, (text) => text.replace(/"time":"[^"]+"/, '"time":"2020-01-01T00:00:00.000Z"'))).toMatchObject({
+    expect(
+      judgeEdited(at, (text) => text.replace(/"time":"[^"]+"/, '"time":"2020-01-01T00:00:00.000Z"')),
+    ).toMatchObject({
       damage: { projection: 1 },
     });
 });
@@ -73,7 +75,10 @@ test("an unknown member is found inside every object that a body holds", () => {
       tried++;
       const report = judgeEdited(at, (text) => {
         const body = JSON.parse(text) as Record<string, unknown>;
-        const target = path.reduce<Record<string, unknown>>((o, step) => o[step] as Record<string, unknown>, body);
+        const target = path.reduce<Record<string, unknown>>(
+          (o, step) => o[step] as Record<string, unknown>,
+          body,
+        );
         target["zz"] = 1;
         return canonicalJson(body as never); // parsed from json
       });
@@ -92,7 +97,10 @@ function objectsIn(value: unknown, path: readonly string[] = []): string[][] {
 test("a version that is not known is named as such, and only when it is signed", () => {
   const edit = (text: string) => text.replace(V, ',"v":2');
   expect(judgeEdited(last, edit)).toMatchObject({ verdict: "unsupported", exit_code: 1 });
-  const unsigned = rewriteRows(lived.rows, { keys: null, edit: (text, seq) => (seq === last ? edit(text) : text) });
+  const unsigned = rewriteRows(lived.rows, {
+    keys: null,
+    edit: (text, seq) => (seq === last ? edit(text) : text),
+  });
   expect(judge(unsigned, lived.fingerprint)).toMatchObject({
     verdict: "damaged",
     first_damage: { kind: "signature", seq: last },

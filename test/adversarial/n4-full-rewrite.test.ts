@@ -47,9 +47,19 @@ test("a whole log of another key is consistent in itself, and refused by who kno
   expect(alone.code).toBe(0);
   expect(alone.stdout).toContain("consistent, signer not verified");
   expect(alone.stdout).not.toContain("intact");
-  const { code, stdout } = await lived.gate.run("verify", copy.ledger, "--trust", lived.fingerprint, "--json");
+  const { code, stdout } = await lived.gate.run(
+    "verify",
+    copy.ledger,
+    "--trust",
+    lived.fingerprint,
+    "--json",
+  );
   expect(code).toBe(11);
-  expect(JSON.parse(stdout)).toMatchObject({ verdict: "damaged", trusted: false, first_damage: { kind: "trust" } });
+  expect(JSON.parse(stdout)).toMatchObject({
+    verdict: "damaged",
+    trusted: false,
+    first_damage: { kind: "trust" },
+  });
 });
 
 test("the gate does not go on with a log whose keys are not its own", () => {

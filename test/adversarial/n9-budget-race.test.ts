@@ -124,7 +124,9 @@ describe("N9: a budget is exact under concurrency", () => {
     const before = upstream.requests.length;
     const agent = await WireAgent.connect(running.clientSocket, { maxCalls: 10 });
     for (let i = 0; i < 3; i++) expect((await post(agent)).status).toBe(200);
-    const cut = agent.execute("http_post", { url: `${upstream.origin}/held-open`, body: 1 }).catch(() => null);
+    const cut = agent
+      .execute("http_post", { url: `${upstream.origin}/held-open`, body: 1 })
+      .catch(() => null);
     await upstream.arrived(before + 4);
     await running.kill();
     expect(await cut).toBeNull();
@@ -148,14 +150,21 @@ describe("N9: a budget is exact under concurrency", () => {
     });
     gate = started;
     const before = upstream.requests.length;
-    const leases = await Promise.all(Array.from({ length: 5 }, () => WireAgent.connect(started.clientSocket)));
-    const answers = await Promise.all(leases.flatMap((lease) => Array.from({ length: 5 }, () => post(lease))));
+    const leases = await Promise.all(
+      Array.from({ length: 5 }, () => WireAgent.connect(started.clientSocket)),
+    );
+    const answers = await Promise.all(
+      leases.flatMap((lease) => Array.from({ length: 5 }, () => post(lease))),
+    );
     expect(answers.filter(({ status }) => status === 200).length).toBe(10);
     expect(upstream.requests.length - before).toBe(10);
     expect(await started.stop()).toBe(0);
     gate = await started.restart();
     const fresh = await WireAgent.connect(gate.clientSocket);
-    expect((await post(fresh)).body).toMatchObject({ error: "policy_denied", deny_reason: "budget exhausted" });
+    expect((await post(fresh)).body).toMatchObject({
+      error: "policy_denied",
+      deny_reason: "budget exhausted",
+    });
   }, 60_000);
 
   test("approvals spend the same budget: of 8 held calls approved at once, 3 run on a budget of 3", async () => {

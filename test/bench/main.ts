@@ -26,7 +26,7 @@ async function bench(publish: boolean): Promise<void> {
     const calls = await measureCalls({
       folder: scratch,
       connections: CONNECTIONS,
-      warmupMs: 1000,
+      warmupMs: 500,
       measuredMs: 4000,
       onRow: (row) =>
         console.log(

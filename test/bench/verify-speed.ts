@@ -3,6 +3,7 @@ import { createPublicKey, verify } from "node:crypto";
 import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { sha256Hex } from "../../src/core/bytes.ts";
+import { fingerprint } from "../../src/keys/jwk.ts";
 import { isFault, readPayload } from "../../src/ledger/entry/entry.ts";
 import { openJws } from "../../src/ledger/entry/jws.ts";
 import { ROOT, runBinary } from "../gate-process.ts";
@@ -24,7 +25,7 @@ export async function measureVerify(folder: string, entries: number): Promise<Ve
   const sample = readSample(join(made, "ledger.db"));
   const bare = measureBare(sample);
   const began = performance.now();
-  const run = await runBinary(["verify", join(made, "ledger.db"), "--trust", sample.kid, "--json"], {
+  const run = await runBinary(["verify", join(made, "ledger.db"), "--trust", sample.fingerprint, "--json"], {
     cwd: made,
     env: { PATH: process.env["PATH"] ?? "", HOME: made },
   });
@@ -69,7 +70,7 @@ function writerVersion(): string {
 }
 
 interface Sample {
-  readonly kid: string;
+  readonly fingerprint: string;
   readonly key: ReturnType<typeof createPublicKey>;
   readonly signed: readonly { readonly input: Buffer; readonly signature: Buffer }[];
   readonly payloadBytes: number;
@@ -95,7 +96,7 @@ function readSample(path: string): Sample {
   const mean = (sizes: readonly number[]) =>
     Math.round(sizes.reduce((sum, size) => sum + size, 0) / sizes.length);
   return {
-    kid: opened[0]?.kid ?? "",
+    fingerprint: fingerprint(opened[0]?.kid ?? ""),
     key: createPublicKey({ key: { ...first.keys.evidence }, format: "jwk" }),
     signed: opened.map(({ input, signature }) => ({ input: Buffer.from(input), signature })),
     payloadBytes: mean(opened.map(({ payload }) => Buffer.byteLength(payload))),

@@ -79,7 +79,10 @@ test.each([
   const before = upstream.requests.length;
   const body = { text: 'quote " and \u20ac', list: [1, null, true], nested: { b: 2, a: 1 } };
   const done = await agent.execute(action, { url: `${upstream.origin}/items`, body });
-  expect(done.body).toMatchObject({ decision: "executed", output: { ok: true, status: 200, json: { ok: true } } });
+  expect(done.body).toMatchObject({
+    decision: "executed",
+    output: { ok: true, status: 200, json: { ok: true } },
+  });
   expect(upstream.requests.length).toBe(before + 1);
   const sent = last();
   expect([sent.method, sent.target]).toEqual([method, "/items"]);
@@ -118,7 +121,9 @@ test("web_read asks for a page as text", async () => {
 test("a host that nobody listed is held, and the approver is told which", async () => {
   const held = await agent.execute("http_fetch", { url: "https://unlisted.example/data?x=1" });
   expect(held.status).toBe(202);
-  expect(held.body.reasons).toEqual([{ code: "unresolved_host", text: "unresolved hosts: unlisted.example" }]);
+  expect(held.body.reasons).toEqual([
+    { code: "unresolved_host", text: "unresolved hosts: unlisted.example" },
+  ]);
   const shown = await operator.call("GET", `/v1/approvals/${held.body.approval_id}`);
   expect(shown.body).toMatchObject({
     status: "pending",
@@ -144,7 +149,9 @@ test.each([
 });
 
 test("an entry is for its action, host and port alone", async () => {
-  const other = await agent.execute("http_fetch", { url: `https://${upstream.host}:${upstream.port + 1}/json` });
+  const other = await agent.execute("http_fetch", {
+    url: `https://${upstream.host}:${upstream.port + 1}/json`,
+  });
   expect(other.status).toBe(202);
   const before = upstream.requests.length;
   const approved = await operator.approve(other.body.approval_id);

@@ -129,7 +129,11 @@ const CA_FILE = "upstream-ca.pem";
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /** A gate's set-up that opens the upstream for these actions, without the limits on load that tests would run into. */
-export function withUpstream(upstream: Upstream, actions: readonly string[], setup: GateSetup = {}): GateSetup {
+export function withUpstream(
+  upstream: Upstream,
+  actions: readonly string[],
+  setup: GateSetup = {},
+): GateSetup {
   const entries = actions.map((action) => localEgress(action, upstream.port, METHODS));
   return {
     ...setup,

@@ -126,7 +126,9 @@ describe("failed is said only where no byte of the request can have left, and on
       failure: code,
     });
     expect(receipt).toMatchObject({ status: "failed", failure_class: "provider_error" });
-    expect(receipt.effect_evidence).toMatchObject([{ kind: "http", reached: "none", status: null, error: code }]);
+    expect(receipt.effect_evidence).toMatchObject([
+      { kind: "http", reached: "none", status: null, error: code },
+    ]);
     expect(left).toBe(2);
     expect(stranger.requests.length).toBe(0);
     expect(upstream.requests.length).toBe(before + 2);
@@ -147,9 +149,16 @@ describe("once a byte may have left, the receipt says how far it got and the cal
     const before = upstream.requests.length;
     const { answer: got, receipt, left } = await run("quick", { path });
     expect(got.status).toBe(502);
-    expect(got.body).toMatchObject({ error: "action_execution_failed", status, dispatched: "unknown", failure: code });
+    expect(got.body).toMatchObject({
+      error: "action_execution_failed",
+      status,
+      dispatched: "unknown",
+      failure: code,
+    });
     expect(receipt.status).toBe(status);
-    expect(receipt.effect_evidence).toMatchObject([{ reached: "maybe", status: seen, error: code, response: null }]);
+    expect(receipt.effect_evidence).toMatchObject([
+      { reached: "maybe", status: seen, error: code, response: null },
+    ]);
     expect(receipt.provider_receipt).toBeNull();
     expect(left).toBe(1);
     expect(upstream.requests.length).toBe(before + 2);
@@ -158,7 +167,11 @@ describe("once a byte may have left, the receipt says how far it got and the cal
 
 describe("an answer that came in full is an effect, whatever it says", () => {
   test("a server error is dispatched, confirmed, and not what was expected", async () => {
-    const { answer: got, receipt, left } = await run("http_post", { url: `${upstream.origin}/error`, body: 1 });
+    const {
+      answer: got,
+      receipt,
+      left,
+    } = await run("http_post", { url: `${upstream.origin}/error`, body: 1 });
     expect(got.status).toBe(200);
     expect(got.body).toMatchObject({
       decision: "executed",

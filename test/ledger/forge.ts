@@ -3,7 +3,11 @@ import { Database } from "bun:sqlite";
 import { createHash, createPrivateKey, type KeyObject, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { LogVerifier, type StoredCheckpoint, type StoredEntry } from "../../src/ledger/verify/log-verifier.ts";
+import {
+  LogVerifier,
+  type StoredCheckpoint,
+  type StoredEntry,
+} from "../../src/ledger/verify/log-verifier.ts";
 import type { VerifyReport } from "../../src/ledger/verify/report.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
 

@@ -2,12 +2,11 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { makeAuthority, issue } from "../certificates.ts";
-import { BINARY, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
-import { startOrigin } from "../host/origin.ts";
 import type { StoredCheckpoint, StoredEntry } from "../../src/ledger/verify/log-verifier.ts";
-import { readCheckpoints, readRows } from "./forge.ts";
+import { BINARY, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
+import { startUpstream } from "../upstream.ts";
 import { WireAgent, WireOperator } from "../wire-client.ts";
+import { readCheckpoints, readRows } from "./forge.ts";
 
 export interface LivedLedger {
   /** The gate that wrote it; stopped in good order. */
@@ -27,35 +26,18 @@ export interface LedgerCopy {
   remove(): void;
 }
 
-const HOST = "service.test";
-
 /** Lives through leases, calls over both brokers, refusals, approvals, rotations of every key, and a revocation. */
 export async function liveALittle(): Promise<LivedLedger> {
-  const authority = makeAuthority("lived ledger");
-  const origin = await startOrigin(issue(authority, { names: [HOST] }), (_request, response) => {
-    response.setHeader("content-type", "application/json");
-    response.end('{"answer":42}');
-  });
+  const upstream = await startUpstream();
   const gate = await startGate({
     policy: openPolicy(),
-    files: {
-      "README.md": "# hello\n",
-      "src/a.txt": "old",
-      ".latchgate/ca.pem": authority.certificate,
-    },
-    config: `[[egress.local]]
-action = "http_fetch"
-methods = ["GET"]
-path_prefix = "/"
-host = "${HOST}"
-address = "127.0.0.1"
-port = ${origin.port}
-ca_file = "ca.pem"`,
+    config: upstream.setup.config,
+    files: { "README.md": "# hello\n", "src/a.txt": "old", ...upstream.setup.files },
   });
   try {
-    await live(gate, origin.port);
+    await live(gate, upstream.url);
   } finally {
-    await origin.close();
+    await upstream[Symbol.asyncDispose]();
   }
   await gate.stop();
   const copies: LedgerCopy[] = [];
@@ -85,7 +67,7 @@ ca_file = "ca.pem"`,
   };
 }
 
-async function live(gate: GateProcess, port: number): Promise<void> {
+async function live(gate: GateProcess, url: string): Promise<void> {
   const operator = await WireOperator.of(gate);
   const agent = await WireAgent.connect(gate.clientSocket, { maxCalls: 50 });
   const status = async (answer: Promise<{ status: number; text: string }>, wanted: number) => {
@@ -93,7 +75,7 @@ async function live(gate: GateProcess, port: number): Promise<void> {
     if (status !== wanted) throw new Error(`${status} where ${wanted} was expected: ${text}`);
   };
   await status(agent.execute("fs_read", { path: "README.md" }), 200);
-  await status(agent.execute("http_fetch", { url: `https://${HOST}:${port}/a?b=1` }), 200);
+  await status(agent.execute("http_fetch", { url: `${url}a?b=1` }), 200);
   await status(agent.execute("fs_read", { path: ".env" }), 403);
   await status(agent.execute("fs_read", { path: "src/absent.txt" }), 502);
   const held = async (content: string) => {

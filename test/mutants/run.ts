@@ -1,6 +1,7 @@
 /**
- * Applies each mutant to a scratch copy and checks that its test turns red there: a check that no change can fail
- * proves nothing. `--sample N --seed S` takes a seeded part; names as arguments take just those.
+ * Applies each mutant to a scratch copy and checks that its test, green without it, turns red there: a check that no
+ * change can fail proves nothing, and neither does one that fails anyway. `--sample N --seed S` takes a seeded part;
+ * names as arguments take just those. A mutant whose test is skipped for want of a tool is skipped with it.
  */
 import {
   cpSync,
@@ -8,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -42,6 +44,10 @@ const COPIED = [
   "docs",
   "README.md",
 ];
+
+const BUILT = "dist/latchgate";
+/** The binary of the copy as it was, for the run before any change. */
+const UNCHANGED = "dist/latchgate-unchanged";
 
 function readMutants(): Mutant[] {
   const folder = join(ROOT, "test/mutants");
@@ -80,19 +86,27 @@ async function build(copy: string): Promise<boolean> {
   return (await child.exited) === 0;
 }
 
-async function testPasses(copy: string, mutant: Mutant): Promise<{ passes: boolean; ran: boolean }> {
-  const pattern = mutant.named.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const child = Bun.spawn([process.execPath, "test", "--timeout", "60000", mutant.test, "-t", pattern], {
+type Named = Pick<Mutant, "test" | "named">;
+
+/** Whether the named tests are green, red, all skipped on this machine, or not there. */
+async function runTests(
+  copy: string,
+  binary: string,
+  { test, named }: Named,
+): Promise<"green" | "red" | "skipped" | "none"> {
+  const pattern = named.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const child = Bun.spawn([process.execPath, "test", "--timeout", "60000", test, "-t", pattern], {
     cwd: copy,
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
-    env: { ...process.env, LATCHGATE_BINARY: join(copy, "dist/latchgate"), FORCE_COLOR: "0" },
+    env: { ...process.env, LATCHGATE_BINARY: join(copy, binary), FORCE_COLOR: "0" },
   });
   const output = await new Response(child.stderr).text();
   const code = await child.exited;
   const count = (word: string) => Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
-  return { passes: code === 0, ran: count("pass") + count("fail") > 0 };
+  if (count("pass") + count("fail") === 0) return count("skip") > 0 ? "skipped" : "none";
+  return code === 0 ? "green" : "red";
 }
 
 async function main(): Promise<number> {
@@ -111,39 +125,62 @@ async function main(): Promise<number> {
         ? all
         : sample(all, Number(values.sample), Number(values.seed));
   const scratch = mkdtempSync(join(tmpdir(), "latchgate-mutants-"));
-  let failed = 0;
+  const tally: Record<Verdict["outcome"], number> = { red: 0, skipped: 0, "NOT RED": 0 };
   try {
     const copy = join(scratch, "copy");
     mkdirSync(copy);
     for (const name of COPIED) cpSync(join(ROOT, name), join(copy, name), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
+    if (!(await build(copy))) throw new Error("what is to be changed does not build");
+    renameSync(join(copy, BUILT), join(copy, UNCHANGED));
+    const before = new Map<string, Verdict | null>();
     for (const mutant of chosen) {
-      const problem = await tryMutant(copy, mutant);
-      if (problem !== null) failed++;
-      console.log(
-        `${problem === null ? "red" : "NOT RED"}: ${mutant.name} (${mutant.breaks})${problem === null ? "" : `: ${problem}`}`,
-      );
+      const test = JSON.stringify([mutant.test, mutant.named]);
+      if (!before.has(test)) before.set(test, await judgeUnchanged(copy, mutant));
+      const { outcome, why } = before.get(test) ?? (await tryMutant(copy, mutant));
+      tally[outcome]++;
+      console.log(`${outcome}: ${mutant.name} (${mutant.breaks})${why === "" ? "" : `: ${why}`}`);
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  console.log(`mutants: ${chosen.length - failed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  console.log(`mutants: ${tally.red} passed, ${tally.skipped} skipped, ${tally["NOT RED"]} failed`);
+  return tally["NOT RED"] === 0 ? 0 : 1;
 }
 
-async function tryMutant(copy: string, mutant: Mutant): Promise<string | null> {
+interface Verdict {
+  readonly outcome: "red" | "skipped" | "NOT RED";
+  readonly why: string;
+}
+
+const survived = (why: string): Verdict => ({ outcome: "NOT RED", why });
+
+/** What keeps a test from proving anything: it is not there, is skipped, or fails without any change. */
+async function judgeUnchanged(copy: string, { test, named }: Named): Promise<Verdict | null> {
+  switch (await runTests(copy, UNCHANGED, { test, named })) {
+    case "green":
+      return null;
+    case "red":
+      return survived(`${test} is red without it`);
+    case "skipped":
+      return { outcome: "skipped", why: `${test} is skipped here` };
+    case "none":
+      return survived(`no test of ${test} is named ${named}`);
+  }
+}
+
+async function tryMutant(copy: string, mutant: Mutant): Promise<Verdict> {
   const path = join(copy, mutant.file);
   const original = readFileSync(path, "utf8");
-  if (original.split(mutant.find).length !== 2) return "its text is not in the file exactly once";
+  if (original.split(mutant.find).length !== 2) return survived("its text is not in the file exactly once");
   writeFileSync(
     path,
     original.replace(mutant.find, () => mutant.replace),
   );
   try {
-    if (!(await build(copy))) return "it does not build";
-    const { passes, ran } = await testPasses(copy, mutant);
-    if (!ran) return `no test of ${mutant.test} is named ${mutant.named}`;
-    return passes ? `${mutant.test} stays green` : null;
+    if (!(await build(copy))) return survived("it does not build");
+    const green = (await runTests(copy, BUILT, mutant)) === "green";
+    return green ? survived(`${mutant.test} stays green`) : { outcome: "red", why: "" };
   } finally {
     writeFileSync(path, original);
   }

@@ -72,8 +72,19 @@ export class PayloadWriter {
     const key = randomBytes(32);
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(commitment));
-    const sealed = Buffer.concat([nonce, cipher.update(payload.salt), cipher.update(payload.bytes), cipher.final()]);
-    this.insert.run(commitment, payload.kind, now, payload.bytes.length, Buffer.concat([sealed, cipher.getAuthTag()]));
+    const sealed = Buffer.concat([
+      nonce,
+      cipher.update(payload.salt),
+      cipher.update(payload.bytes),
+      cipher.final(),
+    ]);
+    this.insert.run(
+      commitment,
+      payload.kind,
+      now,
+      payload.bytes.length,
+      Buffer.concat([sealed, cipher.getAuthTag()]),
+    );
     this.insertKey.run(commitment, key);
   }
 }
