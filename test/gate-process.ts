@@ -95,6 +95,12 @@ export async function startGate(setup: GateSetup = {}): Promise<GateProcess> {
   return launch({ scratch, root, dir, state, operatorKey }, setup);
 }
 
+/** Gates that run now; a test that fails half-way, or a runner that is stopped, must not leave one behind. */
+const running = new Set<number>();
+process.on("exit", () => {
+  for (const pid of running) signal(pid, "SIGKILL");
+});
+
 interface Place {
   readonly scratch: string;
   readonly root: string;
@@ -127,6 +133,8 @@ async function launch(place: Place, setup: GateSetup): Promise<GateProcess> {
   }
   const facts = JSON.parse(banner) as Record<string, string>;
   const lockPid = Number(readFileSync(join(dir, "ledger.lock"), "utf8"));
+  running.add(lockPid);
+  void child.exited.then(() => running.delete(lockPid));
   const gate: GateProcess = {
     root,
     dir,

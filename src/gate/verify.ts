@@ -19,7 +19,8 @@ export function verify(ran: Dispatched): Verified {
       status: endedStatus(reached, timedOut(error, hostError)),
       answer: null,
       verification: { outcome: "provider_failed_before_verification", reasons: [error] },
-      error: hostError ?? error,
+      // A run that ends closes its door: then the host's "cancelled" is what came of it, not why.
+      error: hostError === null || hostError === "cancelled" ? error : hostError,
     };
   }
   const { action, plan, params } = ran.call;

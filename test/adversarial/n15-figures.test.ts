@@ -30,16 +30,25 @@ test("nothing in the bench imports the server or the sandbox, and of the gate on
   const found = readdirSync(BENCH)
     .filter((name) => name.endsWith(".ts"))
     .flatMap((name) =>
-      [...readFileSync(join(BENCH, name), "utf8").matchAll(/from\s+"[./]*(src\/(?:gate|server|sandbox|host)\/[^"]+)"/g)].map(
-        ([, path = ""]) => `${name}: ${path}`,
-      ),
+      [
+        ...readFileSync(join(BENCH, name), "utf8").matchAll(
+          /from\s+"[./]*(src\/(?:gate|server|sandbox|host)\/[^"]+)"/g,
+        ),
+      ].map(([, path = ""]) => `${name}: ${path}`),
     );
   expect(found.filter((line) => !/^made-ledger\.ts: src\/gate\/acts\//.test(line))).toEqual([]);
 });
 
-async function load(socket: string, params: Record<string, string>): Promise<{ code: number; lines: string[] }> {
+async function load(
+  socket: string,
+  params: Record<string, string>,
+): Promise<{ code: number; lines: string[] }> {
   const child = Bun.spawn(
-    [process.execPath, join(BENCH, "load.ts"), JSON.stringify({ socket, action: "fs_read", params, ...ORDER })],
+    [
+      process.execPath,
+      join(BENCH, "load.ts"),
+      JSON.stringify({ socket, action: "fs_read", params, ...ORDER }),
+    ],
     { stdin: Buffer.from("go\n"), stdout: "pipe", stderr: "pipe" },
   );
   const [stdout, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
@@ -57,7 +66,9 @@ test("a figure counts calls that were executed: each has its receipt, and one th
   const { calls, seconds } = JSON.parse(good.lines.at(-1) ?? "null");
   expect(calls).toBeGreaterThan(0);
   expect(seconds).toBeGreaterThan(0);
-  const executed = readRows(gate.ledger).map(payloadOf).filter((entry) => entry["status"] === "executed");
+  const executed = readRows(gate.ledger)
+    .map(payloadOf)
+    .filter((entry) => entry["status"] === "executed");
   expect(executed.length).toBeGreaterThanOrEqual(calls);
 
   const failing = await load(gate.clientSocket, { path: "src/absent.txt" });

@@ -8,13 +8,15 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { availableParallelism, cpus, release } from "node:os";
+import { availableParallelism, cpus, loadavg, release } from "node:os";
 import { join } from "node:path";
 
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly kernel: string;
+  /** Of the minute before the run: above a few tenths somebody else was measured too. */
+  readonly loadAverage: number;
   /** YYYY-MM-DD */
   readonly date: string;
   /** Of the ledger's folder. */
@@ -38,6 +40,7 @@ export function describeMachine(folder: string): Machine {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     kernel: release(),
+    loadAverage: loadavg()[0] ?? Number.NaN,
     date: new Date().toISOString().slice(0, 10),
     fileSystem,
     fdatasyncMs: measureFdatasync(folder),

@@ -15,10 +15,10 @@ const CONNECTIONS = [1, 4, 16, 64];
 const ENTRIES = 100_000;
 
 async function bench(publish: boolean): Promise<void> {
-  const folder = resolve(process.env["LATCHGATE_BENCH_DIR"] ?? join(ROOT, "dist/bench"));
+  const folder = resolve(process.env.LATCHGATE_BENCH_DIR ?? join(ROOT, "dist/bench"));
   const machine = describeMachine(folder);
   console.log(
-    `${machine.cpu}, ${machine.cores} cores, ${machine.fileSystem}, fdatasync ${machine.fdatasyncMs.toFixed(2)} ms\n`,
+    `${machine.cpu}, ${machine.cores} cores, load average ${machine.loadAverage.toFixed(1)}, ${machine.fileSystem}, fdatasync ${machine.fdatasyncMs.toFixed(2)} ms\n`,
   );
   mkdirSync(folder, { recursive: true });
   const scratch = mkdtempSync(join(folder, "gate-"));

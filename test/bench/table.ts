@@ -25,7 +25,7 @@ export function speedTable({ machine, version, calls, verify }: SpeedReport): st
       row.actsPerGroup.toFixed(1),
     ].join(" | "),
   );
-  return `\`npm run bench\`, version ${version}, ${machine.date}. ${machine.cpu}, ${machine.cores} cores, shared with the load generator and the upstream; Linux ${machine.kernel}; ledger on ${machine.fileSystem}, where one fdatasync takes ${machine.fdatasyncMs.toFixed(2)} ms (median of 200 appends of 4 KiB).
+  return `\`npm run bench\`, version ${version}, ${machine.date}. ${machine.cpu}, ${machine.cores} cores, shared with the load generator and the upstream, load average ${machine.loadAverage.toFixed(1)} before the run; Linux ${machine.kernel}; ledger on ${machine.fileSystem}, where one fdatasync takes ${machine.fdatasyncMs.toFixed(2)} ms (median of 200 appends of 4 KiB).
 
 Every call has a fresh DPoP proof, is decided by policy, runs in a fresh WebAssembly instance, and is answered after its grant and its receipt have each been synced to disk.
 

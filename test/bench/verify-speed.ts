@@ -27,7 +27,7 @@ export async function measureVerify(folder: string, entries: number): Promise<Ve
   const began = performance.now();
   const run = await runBinary(["verify", join(made, "ledger.db"), "--trust", sample.fingerprint, "--json"], {
     cwd: made,
-    env: { PATH: process.env["PATH"] ?? "", HOME: made },
+    env: { PATH: process.env.PATH ?? "", HOME: made },
   });
   const seconds = (performance.now() - began) / 1000;
   if (run.code !== 0) throw new Error(`verify ended with status ${run.code}: ${run.stdout}${run.stderr}`);

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { sha256Hex, utf8 } from "../../src/core/bytes.ts";
-import { canonicalJson } from "../../src/core/canonical-json.ts";
+import { canonicalJson, isCanonicalJson } from "../../src/core/canonical-json.ts";
 import type { Json } from "../../src/core/json.ts";
 import { parseJson } from "../../src/core/json.ts";
 
@@ -69,6 +69,44 @@ test("property: reading a canonical text and writing it again changes nothing, w
     { seed: 1 },
   );
 });
+
+test("property: a text is canonical exactly when writing its value gives the same text", () => {
+  const spaced = fc.constantFrom(undefined, 1);
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.boolean(), spaced, (value, back, space) => {
+      const json = value as Json; // fast-check makes JSON values
+      const text = JSON.stringify(back ? reversed(json) : json, null, space);
+      const read = JSON.parse(text) as Json;
+      expect(isCanonicalJson(read, text)).toBe(canonicalJson(read) === text);
+      expect(isCanonicalJson(read, canonicalJson(read))).toBe(true);
+    }),
+    { seed: 1, numRuns: 1000 },
+  );
+});
+
+test.each([
+  ["members out of order", '{"b":1,"a":2}'],
+  ["members out of order further in", '{"a":[{"d":1,"c":2}]}'],
+  ["a member given twice", '{"a":1,"a":1}'],
+  ["a blank", '{"a": 1}'],
+  ["another spelling of a number", '{"a":1.0}'],
+  ["a needless escape", '{"a":"\\u0062"}'],
+  ["minus zero", "[-0]"],
+])("not canonical: %s", (_what, text) => {
+  expect(isCanonicalJson(JSON.parse(text), text)).toBe(false);
+});
+
+test("names that look like numbers are in order as texts", () => {
+  const text = '{"10":1,"9":2}';
+  expect(isCanonicalJson(JSON.parse(text), text)).toBe(true);
+});
+
+test.each(['{"a":"\\ud800"}', '{"\\udc00":1}'])(
+  "lone surrogates are refused, however they are escaped: %s",
+  (text) => {
+    expect(() => isCanonicalJson(JSON.parse(text), text)).toThrow("lone surrogate");
+  },
+);
 
 function reversed(value: Json): Json {
   if (Array.isArray(value)) return value.map(reversed);

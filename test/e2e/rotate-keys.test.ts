@@ -21,13 +21,24 @@ const start = (config = "") =>
 const read = (agent: WireAgent) => agent.execute("fs_read", { path: "README.md" });
 
 async function isIntact(gate: GateProcess): Promise<Record<string, unknown>> {
-  const { code, stdout } = await gate.run("verify", gate.ledger, "--trust", gate.fingerprint, "--strict", "--json");
+  const { code, stdout } = await gate.run(
+    "verify",
+    gate.ledger,
+    "--trust",
+    gate.fingerprint,
+    "--strict",
+    "--json",
+  );
   const report = JSON.parse(stdout) as Record<string, unknown>;
-  expect({ code, report }).toMatchObject({ code: 0, report: { verdict: "intact", fingerprint: gate.fingerprint } });
+  expect({ code, report }).toMatchObject({
+    code: 0,
+    report: { verdict: "intact", fingerprint: gate.fingerprint },
+  });
   return report;
 }
 
-const kidOf = (jws: string): string => JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString()).kid;
+const kidOf = (jws: string): string =>
+  JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString()).kid;
 
 test("the evidence key of a running gate: the old key signs the rotation, the new one all that follows, also after a restart", async () => {
   const gate = await start();
@@ -38,7 +49,10 @@ test("the evidence key of a running gate: the old key signs the rotation, the ne
   const { previous_kid, kid } = JSON.parse(rotated.stdout);
   expect(`SHA256:${previous_kid}`).toBe(gate.fingerprint);
   const done = (await read(agent)).body;
-  expect((await agent.receipt(done.receipt_id)).body).toMatchObject({ signing_key_id: kid, signature_status: "valid" });
+  expect((await agent.receipt(done.receipt_id)).body).toMatchObject({
+    signing_key_id: kid,
+    signature_status: "valid",
+  });
   const restarted = await gate.stop().then(() => gate.restart());
   try {
     expect((await read(agent)).status).toBe(200);
@@ -47,7 +61,10 @@ test("the evidence key of a running gate: the old key signs the rotation, the ne
     expect(rows.map(({ jws }) => kidOf(jws))).toEqual(rows.map((_, seq) => (seq <= at ? previous_kid : kid)));
     expect((await isIntact(restarted))["signers"]).toEqual([previous_kid, kid]);
     for (const name of readdirSync(join(restarted.dir, "keys")))
-      expect({ name, mode: statSync(join(restarted.dir, "keys", name)).mode & 0o777 }).toEqual({ name, mode: 0o600 });
+      expect({ name, mode: statSync(join(restarted.dir, "keys", name)).mode & 0o777 }).toEqual({
+        name,
+        mode: 0o600,
+      });
   } finally {
     await restarted[Symbol.asyncDispose]();
   }
@@ -94,7 +111,10 @@ test("a stopped gate rotates in its files, and starts with the new keys", async 
   await gate.stop();
   for (const purpose of ["evidence", "checkpoint", "lease"]) {
     const { code, stderr } = await gate.run("rotate-keys", "--purpose", purpose);
-    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining("no gate is running") });
+    expect({ code, stderr }).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("no gate is running"),
+    });
   }
   const restarted = await gate.restart();
   expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
@@ -113,7 +133,9 @@ test("only an operator may rotate, and only what rotates", async () => {
   expect((await stranger.call("POST", "/v1/admin/rotate-keys", body)).status).toBe(401);
   const operator = await WireOperator.of(gate);
   for (const purpose of ["recovery", "", 1, null])
-    expect((await operator.call("POST", "/v1/admin/rotate-keys", JSON.stringify({ purpose }))).status).toBe(400);
+    expect((await operator.call("POST", "/v1/admin/rotate-keys", JSON.stringify({ purpose }))).status).toBe(
+      400,
+    );
   expect((await gate.run("rotate-keys", "--purpose", "recovery")).code).toBe(2);
   expect(readRows(gate.ledger).map((row) => payloadOf(row)["type"])).not.toContain("key.rotated");
 });
@@ -136,32 +158,32 @@ test("a lost key file keeps the gate from starting, and says which", async () =>
 });
 
 for (const share of [0.2, 0.4, 0.6, 0.8, 1])
-    withStrace(
-      `killed at a sync, at ${share} of a rotation: the log says which key is in force, and the gate goes on with it`,
-      async () => {
-        const log = join(scratch, `${share}.log`);
-        const made = () => madeCalls(log, /^(\d+) +fsync\(/);
-        const rotate = async (gate: GateProcess) =>
-          (await WireOperator.of(gate)).call("POST", "/v1/admin/rotate-keys", '{"purpose":"evidence"}');
-        const first = await start();
-        await first.stop();
-        const counted = await first.restart({ wrapper: strace(log, "fsync") });
-        const ready = made();
-        expect((await rotate(counted)).status).toBe(200);
-        const nth = ready + Math.max(1, Math.ceil(share * (made() - ready)));
-        await counted.stop();
-        const inject = `fsync:signal=KILL:when=${nth}`;
-        const gate = await counted.restart({ wrapper: strace(log, "fsync", { inject }) });
-        expect(await rotate(gate).catch(() => null)).toBeNull();
-        await gate.exited;
-        const restarted = await gate.restart({ wrapper: [] });
-        try {
-          expect((await rotate(restarted)).status).toBe(200);
-          expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
-          await isIntact(restarted);
-        } finally {
-          await restarted[Symbol.asyncDispose]();
-        }
-      },
-      60_000,
-    );
+  withStrace(
+    `killed at a sync, at ${share} of a rotation: the log says which key is in force, and the gate goes on with it`,
+    async () => {
+      const log = join(scratch, `${share}.log`);
+      const made = () => madeCalls(log, /^(\d+) +fsync\(/);
+      const rotate = async (gate: GateProcess) =>
+        (await WireOperator.of(gate)).call("POST", "/v1/admin/rotate-keys", '{"purpose":"evidence"}');
+      const first = await start();
+      await first.stop();
+      const counted = await first.restart({ wrapper: strace(log, "fsync") });
+      const ready = made();
+      expect((await rotate(counted)).status).toBe(200);
+      const nth = ready + Math.max(1, Math.ceil(share * (made() - ready)));
+      await counted.stop();
+      const inject = `fsync:signal=KILL:when=${nth}`;
+      const gate = await counted.restart({ wrapper: strace(log, "fsync", { inject }) });
+      expect(await rotate(gate).catch(() => null)).toBeNull();
+      await gate.exited;
+      const restarted = await gate.restart({ wrapper: [] });
+      try {
+        expect((await rotate(restarted)).status).toBe(200);
+        expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
+        await isIntact(restarted);
+      } finally {
+        await restarted[Symbol.asyncDispose]();
+      }
+    },
+    60_000,
+  );

@@ -40,7 +40,12 @@ export function answer(
   headers: readonly string[] = ["content-type: application/json"],
 ): void {
   const head = [`HTTP/1.1 ${status} Answer`, `content-length: ${Buffer.byteLength(body)}`, ...headers];
-  socket.write(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), Buffer.from(body)]));
+  socket.write(
+    Buffer.concat([
+      Buffer.from(`${head.join("\r\n")}\r\n\r\n`),
+      typeof body === "string" ? Buffer.from(body) : body,
+    ]),
+  );
 }
 
 /** Replies by path; any other path gets 200 and `{"ok":true}`. */
@@ -54,7 +59,7 @@ export function startUpstream(replies: Readonly<Record<string, Reply>> = {}): Pr
     socket.on("error", () => socket.destroy());
     socket.on("close", () => sockets.delete(socket));
     let received = Buffer.alloc(0);
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       for (let request = readRequest(received); request !== null; request = readRequest(received)) {
         received = received.subarray(request.raw.length);

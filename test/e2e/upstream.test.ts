@@ -126,9 +126,11 @@ describe("failed is said only where no byte of the request can have left, and on
       failure: code,
     });
     expect(receipt).toMatchObject({ status: "failed", failure_class: "provider_error" });
-    expect(receipt.effect_evidence).toMatchObject([
-      { kind: "http", reached: "none", status: null, error: code },
-    ]);
+    const [effect, ...more] = receipt.effect_evidence;
+    expect(more).toEqual([]);
+    expect(effect).toMatchObject({ kind: "http", reached: "none", status: null });
+    // At the deadline either the door's clock or the runner's is first; the door then says that it was closed.
+    expect(code === "deadline" ? ["deadline", "cancelled"] : [code]).toContain(effect.error);
     expect(left).toBe(2);
     expect(stranger.requests.length).toBe(0);
     expect(upstream.requests.length).toBe(before + 2);
@@ -156,9 +158,11 @@ describe("once a byte may have left, the receipt says how far it got and the cal
       failure: code,
     });
     expect(receipt.status).toBe(status);
-    expect(receipt.effect_evidence).toMatchObject([
-      { reached: "maybe", status: seen, error: code, response: null },
-    ]);
+    const [effect, ...more] = receipt.effect_evidence;
+    expect(more).toEqual([]);
+    expect(effect).toMatchObject({ reached: "maybe", status: seen, response: null });
+    // At the deadline either the door's clock or the runner's is first; the door then says that it was closed.
+    expect(code === "deadline" ? ["deadline", "cancelled"] : [code]).toContain(effect.error);
     expect(receipt.provider_receipt).toBeNull();
     expect(left).toBe(1);
     expect(upstream.requests.length).toBe(before + 2);

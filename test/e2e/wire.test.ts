@@ -85,7 +85,11 @@ describe("open routes, on both sockets", () => {
       expect(ids).toContain("fs_read");
     }
     const { actions } = (await get("/v1/actions")).body;
-    expect(copy(actions[0])).toMatchObject({ action_id: "fs_delete", version: expect.any(String), risk_level: "high" });
+    expect(copy(actions[0])).toMatchObject({
+      action_id: "fs_delete",
+      version: expect.any(String),
+      risk_level: "critical",
+    });
   });
 
   test("one action, its schema, and both for all in one request", async () => {
@@ -122,7 +126,14 @@ describe("open routes, on both sockets", () => {
   test("receipt keys are public: checking evidence needs no credential", async () => {
     const { keys } = (await get("/v1/receipt-keys")).body;
     expect(copy(keys)).toMatchObject([
-      { kid: KID(), kty: "OKP", crv: "Ed25519", alg: "EdDSA", use: "sig", x_hex: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      {
+        kid: KID(),
+        kty: "OKP",
+        crv: "Ed25519",
+        alg: "EdDSA",
+        use: "sig",
+        x_hex: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
     ]);
   });
 });
@@ -159,7 +170,11 @@ describe("what is not there", () => {
 
 describe("leases", () => {
   const lease = (body: unknown) =>
-    send(gate.clientSocket, { method: "POST", path: "/v1/leases", body: typeof body === "string" ? body : JSON.stringify(body) });
+    send(gate.clientSocket, {
+      method: "POST",
+      path: "/v1/leases",
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    });
 
   test("a lease is a JWT of the served key set, bound to the key and the session", async () => {
     const key = await freshKey();
@@ -220,10 +235,30 @@ describe("leases", () => {
     ["no body", "", 400, "bad_request"],
     ["a list", "[]", 422, "invalid_request"],
     ["no key", '{"scopes":["tools:call"]}', 422, "invalid_request"],
-    ["scopes that are no list", '{"scopes":"tools:call","dpop_jwk":{"kty":"EC","crv":"P-256","x":"a","y":"b"}}', 422, "invalid_request"],
-    ["another kind of key", '{"scopes":["tools:call"],"dpop_jwk":{"kty":"RSA","crv":"P-256","x":"a","y":"b"}}', 400, "invalid_request"],
-    ["a point off the curve", `{"scopes":["tools:call"],"dpop_jwk":{"kty":"EC","crv":"P-256","x":"${"A".repeat(43)}","y":"${"A".repeat(43)}"}}`, 400, "invalid_request"],
-    ["a budget below nothing", '{"scopes":["tools:call"],"dpop_jwk":{"kty":"EC","crv":"P-256","x":"a","y":"b"},"budgets":{"max_calls":-1}}', 422, "invalid_request"],
+    [
+      "scopes that are no list",
+      '{"scopes":"tools:call","dpop_jwk":{"kty":"EC","crv":"P-256","x":"a","y":"b"}}',
+      422,
+      "invalid_request",
+    ],
+    [
+      "another kind of key",
+      '{"scopes":["tools:call"],"dpop_jwk":{"kty":"RSA","crv":"P-256","x":"a","y":"b"}}',
+      400,
+      "invalid_request",
+    ],
+    [
+      "a point off the curve",
+      `{"scopes":["tools:call"],"dpop_jwk":{"kty":"EC","crv":"P-256","x":"${"A".repeat(43)}","y":"${"A".repeat(43)}"}}`,
+      400,
+      "invalid_request",
+    ],
+    [
+      "a budget below nothing",
+      '{"scopes":["tools:call"],"dpop_jwk":{"kty":"EC","crv":"P-256","x":"a","y":"b"},"budgets":{"max_calls":-1}}',
+      422,
+      "invalid_request",
+    ],
   ])("%s", async (_what, body, status, code) => expectError(await lease(body), status, code));
 
   test.each([[[]], [["tools"]], [["TOOLS:CALL"]], [["a:"]]])("scopes that are none: %j", async (scopes) => {
@@ -261,7 +296,12 @@ describe("execute", () => {
   });
 
   test("a null for an optional parameter counts as not given", async () => {
-    const done = await agent.execute("fs_write", { path: "src/a.txt", content: "x", mode: null, expected_before_hash: null });
+    const done = await agent.execute("fs_write", {
+      path: "src/a.txt",
+      content: "x",
+      mode: null,
+      expected_before_hash: null,
+    });
     expect(done.status).toBe(202);
     const plain = await agent.execute("fs_write", { path: "src/a.txt", content: "x" });
     expect(done.body.request_hash).toBe(plain.body.request_hash);
@@ -278,13 +318,19 @@ describe("execute", () => {
     const spent = await WireAgent.connect(gate.clientSocket, { maxCalls: 0 });
     const denied = await spent.execute("fs_read", { path: "README.md" });
     expectError(denied, 403, "policy_denied");
-    expect(copy(denied.body)).toMatchObject({ deny_reason: "budget exhausted", principal: ME, action_id: "fs_read" });
+    expect(copy(denied.body)).toMatchObject({
+      deny_reason: "budget exhausted",
+      principal: ME,
+      action_id: "fs_read",
+    });
   });
 
   test("what policy does not grant says how to be granted it", async () => {
     const narrow = await startGate({ files: { "src/a.txt": "x" } });
     try {
-      const denied = await (await WireAgent.connect(narrow.clientSocket)).execute("fs_delete", { path: "src/a.txt" });
+      const denied = await (await WireAgent.connect(narrow.clientSocket)).execute("fs_delete", {
+        path: "src/a.txt",
+      });
       expectError(denied, 403, "policy_denied");
       expect(denied.body.remediation).toBe(`Run: latchgate policy grant ${ME} fs_delete`);
       expect(denied.body.reasons[0]).toEqual({ code: "acl_denied", text: expect.any(String) });
@@ -299,7 +345,10 @@ describe("execute", () => {
     const answer = await send(gate.clientSocket, {
       method: "POST",
       path: `${path}?dry_run=1`,
-      headers: { authorization: `DPoP ${agent.lease}`, dpop: await proof(agent.key, agent.lease, "POST", path) },
+      headers: {
+        authorization: `DPoP ${agent.lease}`,
+        dpop: await proof(agent.key, agent.lease, "POST", path),
+      },
       body,
     });
     expect(answer.status).toBe(200);
@@ -320,7 +369,10 @@ describe("who is not an agent", () => {
   const post = (headers: Record<string, string>) =>
     send(gate.clientSocket, { method: "POST", path, headers, body: '{"path":"README.md"}' });
   const signed = async (changes: ProofChanges) =>
-    post({ authorization: `DPoP ${agent.lease}`, dpop: await proof(agent.key, agent.lease, "POST", path, changes) });
+    post({
+      authorization: `DPoP ${agent.lease}`,
+      dpop: await proof(agent.key, agent.lease, "POST", path, changes),
+    });
 
   test("no header, another scheme, an empty token, no proof", async () => {
     const dpop = await proof(agent.key, agent.lease, "POST", path);
@@ -348,15 +400,30 @@ describe("who is not an agent", () => {
 
   test("a proof by another key, or one that names another key than it is by", async () => {
     const other = await freshKey();
-    expectError(await post({ authorization: `DPoP ${agent.lease}`, dpop: await proof(other, agent.lease, "POST", path) }), 401, "invalid_dpop");
+    expectError(
+      await post({
+        authorization: `DPoP ${agent.lease}`,
+        dpop: await proof(other, agent.lease, "POST", path),
+      }),
+      401,
+      "invalid_dpop",
+    );
     expectError(await signed({ jwk: other.jwk }), 401, "invalid_dpop");
   });
 
   test("the same proof twice, also on the other socket", async () => {
-    const headers = { authorization: `DPoP ${agent.lease}`, dpop: await proof(agent.key, agent.lease, "POST", path) };
+    const headers = {
+      authorization: `DPoP ${agent.lease}`,
+      dpop: await proof(agent.key, agent.lease, "POST", path),
+    };
     expect((await post(headers)).status).toBe(200);
     expectError(await post(headers), 401, "replay_detected");
-    const admin = await send(gate.adminSocket, { method: "POST", path, headers, body: '{"path":"README.md"}' });
+    const admin = await send(gate.adminSocket, {
+      method: "POST",
+      path,
+      headers,
+      body: '{"path":"README.md"}',
+    });
     expectError(admin, 401, "replay_detected");
   });
 
@@ -366,10 +433,17 @@ describe("who is not an agent", () => {
     const forged = await new SignJWT({ ...claims, sub: "uid:4711" })
       .setProtectedHeader({ alg: "ES256", typ: "JWT", kid: String(decodeProtectedHeader(agent.lease).kid) })
       .sign(forger.key);
-    const refused = await post({ authorization: `DPoP ${forged}`, dpop: await proof(agent.key, forged, "POST", path) });
+    const refused = await post({
+      authorization: `DPoP ${forged}`,
+      dpop: await proof(agent.key, forged, "POST", path),
+    });
     expectError(refused, 401, "invalid_lease");
     const unsigned = `${Buffer.from('{"alg":"none","typ":"JWT"}').toString("base64url")}.${agent.lease.split(".")[1]}.`;
-    expectError(await post({ authorization: `DPoP ${unsigned}`, dpop: await proof(agent.key, unsigned, "POST", path) }), 401, "invalid_lease");
+    expectError(
+      await post({ authorization: `DPoP ${unsigned}`, dpop: await proof(agent.key, unsigned, "POST", path) }),
+      401,
+      "invalid_lease",
+    );
   });
 });
 
@@ -456,11 +530,22 @@ describe("held calls", () => {
   test("denied with a reason, and what is over stays as it ended", async () => {
     const id = await hold();
     const denied = await operator.deny(id, "not\u0000 today");
-    expect(copy(denied.body)).toMatchObject({ decision: "deny", action_id: "fs_write", approval_id: id, denied_by: "default", deny_reason: "not  today" });
+    expect(copy(denied.body)).toMatchObject({
+      decision: "deny",
+      action_id: "fs_write",
+      approval_id: id,
+      denied_by: "default",
+      deny_reason: "not  today",
+    });
     expect((await agent.poll(id)).body).toEqual({ status: "denied", reason: "not  today" });
     for (const again of [await operator.approve(id), await operator.deny(id)]) {
       expect(again.status).toBe(200);
-      expect(again.body).toMatchObject({ decision: "already_denied", approval_id: id, status: "denied", state: "denied" });
+      expect(again.body).toMatchObject({
+        decision: "already_denied",
+        approval_id: id,
+        status: "denied",
+        state: "denied",
+      });
     }
     const silent = await hold();
     expect((await operator.deny(silent)).body.deny_reason).toBe("operator_denied");
@@ -524,35 +609,71 @@ describe("operators", () => {
     ["POST", "/v1/admin/rotate-keys"],
   ];
 
-  test.each(ROUTES)("%s %s: without, or with a wrong credential, 401 and nothing happens", async (method, path) => {
-    const before = (await operator.call("GET", "/v1/admin/status")).body;
-    const ask = (headers: Record<string, string>) => send(gate.adminSocket, { method, path, headers });
-    const own = await keyFromPem(gate.operatorKey);
-    const stranger = await freshKey();
-    const fine = path.endsWith("/approve") || path.endsWith("/deny");
-    const refused: [WireAnswer, string][] = [
-      [await ask({}), "missing_auth_header"],
-      [await ask({ authorization: "DPoP default" }), "missing_dpop_header"],
-      [await ask({ authorization: "Bearer default", dpop: await proof(own, "default", method, path) }), "invalid_auth_scheme"],
-      [await ask({ authorization: "DPoP nobody", dpop: await proof(own, "nobody", method, path) }), "invalid_operator_token"],
-      [await ask({ authorization: "DPoP default", dpop: await proof(stranger, "default", method, path) }), "key_binding_failed"],
-      [await ask({ authorization: "DPoP default", dpop: await proof(agent.key, "default", method, path) }), "key_binding_failed"],
-      [await ask({ authorization: `DPoP ${agent.lease}`, dpop: await proof(agent.key, agent.lease, method, path) }), "invalid_operator_token"],
-      [await ask({ authorization: "DPoP default", dpop: await proof(own, "default", method, "/v1/admin/other") }), "invalid_dpop"],
-      [await ask({ authorization: "DPoP default", dpop: await proof(own, "default", method, path, { iat: 1 }) }), "invalid_dpop"],
-    ];
-    for (const [answer, code] of refused) expectError(answer, 401, fine ? code : "unauthorized");
-    const after = (await operator.call("GET", "/v1/admin/status")).body;
-    expect([after.draining, after.revocation_epoch, after.signing_key_id]).toEqual([
-      before.draining,
-      before.revocation_epoch,
-      before.signing_key_id,
-    ]);
-  });
+  test.each(ROUTES)(
+    "%s %s: without, or with a wrong credential, 401 and nothing happens",
+    async (method, path) => {
+      const before = (await operator.call("GET", "/v1/admin/status")).body;
+      const ask = (headers: Record<string, string>) => send(gate.adminSocket, { method, path, headers });
+      const own = await keyFromPem(gate.operatorKey);
+      const stranger = await freshKey();
+      const fine = path.endsWith("/approve") || path.endsWith("/deny");
+      const refused: [WireAnswer, string][] = [
+        [await ask({}), "missing_auth_header"],
+        [await ask({ authorization: "DPoP default" }), "missing_dpop_header"],
+        [
+          await ask({ authorization: "Bearer default", dpop: await proof(own, "default", method, path) }),
+          "invalid_auth_scheme",
+        ],
+        [
+          await ask({ authorization: "DPoP nobody", dpop: await proof(own, "nobody", method, path) }),
+          "invalid_operator_token",
+        ],
+        [
+          await ask({ authorization: "DPoP default", dpop: await proof(stranger, "default", method, path) }),
+          "key_binding_failed",
+        ],
+        [
+          await ask({ authorization: "DPoP default", dpop: await proof(agent.key, "default", method, path) }),
+          "key_binding_failed",
+        ],
+        [
+          await ask({
+            authorization: `DPoP ${agent.lease}`,
+            dpop: await proof(agent.key, agent.lease, method, path),
+          }),
+          "invalid_operator_token",
+        ],
+        [
+          await ask({
+            authorization: "DPoP default",
+            dpop: await proof(own, "default", method, "/v1/admin/other"),
+          }),
+          "invalid_dpop",
+        ],
+        [
+          await ask({
+            authorization: "DPoP default",
+            dpop: await proof(own, "default", method, path, { iat: 1 }),
+          }),
+          "invalid_dpop",
+        ],
+      ];
+      for (const [answer, code] of refused) expectError(answer, 401, fine ? code : "unauthorized");
+      const after = (await operator.call("GET", "/v1/admin/status")).body;
+      expect([after.draining, after.revocation_epoch, after.signing_key_id]).toEqual([
+        before.draining,
+        before.revocation_epoch,
+        before.signing_key_id,
+      ]);
+    },
+  );
 
   test("a proof that was used is used up", async () => {
     const path = "/v1/admin/epoch";
-    const headers = { authorization: "DPoP default", dpop: await proof(operator.key, "default", "GET", path) };
+    const headers = {
+      authorization: "DPoP default",
+      dpop: await proof(operator.key, "default", "GET", path),
+    };
     const ask = () => send(gate.adminSocket, { method: "GET", path, headers });
     expect((await ask()).status).toBe(200);
     expectError(await ask(), 401, "unauthorized");
@@ -592,7 +713,8 @@ describe("operators", () => {
       prev_hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       signature_status: "valid",
     });
-    const count = async (query: string) => (await operator.call("GET", `/v1/audit/events?${query}`)).body.events.length;
+    const count = async (query: string) =>
+      (await operator.call("GET", `/v1/audit/events?${query}`)).body.events.length;
     expect(await count("event_type=admin_revoke_all")).toBe(0);
     expect(await count("event_type=lease_issued&limit=1")).toBe(1);
     expect(await count("principal=nobody")).toBe(0);
@@ -611,7 +733,11 @@ describe("operators", () => {
 
   test("audit verify", async () => {
     const checked = await operator.call("GET", "/v1/audit/verify");
-    expect(copy(checked.body)).toMatchObject({ intact: true, broken_at: null, total_events: expect.any(Number) });
+    expect(copy(checked.body)).toMatchObject({
+      intact: true,
+      broken_at: null,
+      total_events: expect.any(Number),
+    });
     expect(checked.body.verified_links).toBe(checked.body.total_events);
   });
 
@@ -622,7 +748,11 @@ describe("operators", () => {
       expect(copy(rotated.body)).toMatchObject({ ok: true, purpose, kid: expect.any(String) });
       expect(rotated.body.kid).not.toBe(rotated.body.previous_kid);
     }
-    expectError(await operator.call("POST", "/v1/admin/rotate-keys", '{"purpose":"all"}'), 400, "bad_request");
+    expectError(
+      await operator.call("POST", "/v1/admin/rotate-keys", '{"purpose":"all"}'),
+      400,
+      "bad_request",
+    );
     expect((await get("/.well-known/jwks.json")).body.keys.length).toBe(2);
     expect((await get("/v1/receipt-keys")).body.keys.length).toBe(2);
     expect((await agent.execute("fs_read", { path: "README.md" })).status).toBe(200);

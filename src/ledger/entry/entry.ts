@@ -1,4 +1,4 @@
-import { canonicalJson } from "../../core/canonical-json.ts";
+import { isCanonicalJson } from "../../core/canonical-json.ts";
 import { parseRfc3339 } from "../../core/clock.ts";
 import type { Json } from "../../core/json.ts";
 import { type EntryBody, type EntryType, type Envelope, PAYLOADS } from "./types.ts";
@@ -38,7 +38,7 @@ export function readPayload(text: string): EntryPayload | PayloadFault {
   const fault = schema(value, "payload");
   if (fault !== null) return { kind: "invalid", detail: fault };
   // A duplicate or reordered member, another spelling of a number or an escape: all differ here.
-  if (canonicalJson(value as Json) !== text)
+  if (!isCanonicalJson(value as Json, text))
     return { kind: "invalid", detail: "payload is not canonical json" };
   const payload = value as EntryPayload; // the closed schema of its type has just been checked
   if (parseRfc3339(payload.time) === null) return { kind: "invalid", detail: "payload.time: no such time" };

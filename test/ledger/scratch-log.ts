@@ -1,0 +1,86 @@
+/** A log in a scratch folder, written by the real writer with acts of the test's own. */
+import type { Database } from "bun:sqlite";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Keyring } from "../../src/ledger/keyring.ts";
+import { openLedgerDatabase, openPayloadDatabase } from "../../src/ledger/store/database.ts";
+import { type LedgerTransaction, LedgerWriter, type Task } from "../../src/ledger/writer.ts";
+
+export interface ScratchLog {
+  readonly dir: string;
+  readonly ledger: string;
+  readonly payloads: string;
+  readonly keys: string;
+  readonly db: Database;
+  readonly writer: LedgerWriter;
+  /** Closes in good order and opens again. */
+  reopen(): ScratchLog;
+  /** Lets go of the files as a killed process would. */
+  abandon(): void;
+  remove(): void;
+}
+
+const ACTS = {
+  stop: (tx: LedgerTransaction, reason: string) => tx.append("gate.stopped", { reason }),
+  twice: (tx: LedgerTransaction, reason: string) => [
+    tx.append("gate.stopped", { reason }),
+    tx.append("gate.stopped", { reason }),
+  ],
+  fail: (tx: LedgerTransaction, reason: string) => {
+    tx.append("gate.stopped", { reason });
+    throw new Error("this act fails after it has appended");
+  },
+  state: (tx: LedgerTransaction, value: string) => {
+    tx.db.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('test', ?)").run(value);
+  },
+  rotate: (tx: LedgerTransaction, purpose: "evidence" | "checkpoint" | "lease") => tx.rotate(purpose),
+  read: (tx: LedgerTransaction) => tx.now,
+} as const;
+
+export const task = (
+  act: keyof typeof ACTS,
+  input: unknown = "test",
+  payloads: Task["payloads"] = [],
+): Task => ({
+  act,
+  input,
+  payloads,
+});
+
+/** Milliseconds; every group of a scratch log has the next one. */
+const START = 1_700_000_000_000;
+
+export function scratchLog(dir = mkdtempSync(join(tmpdir(), "latchgate-log-"))): ScratchLog {
+  const ledger = join(dir, "ledger.db");
+  const payloads = join(dir, "payloads.db");
+  const keys = join(dir, "keys");
+  const db = openLedgerDatabase(ledger, []);
+  const payloadDb = openPayloadDatabase(payloads);
+  let time = START;
+  const writer = new LedgerWriter({
+    db,
+    payloads: payloadDb,
+    keyring: new Keyring(keys),
+    acts: ACTS,
+    now: () => time++,
+    gateVersion: "test",
+  });
+  return {
+    dir,
+    ledger,
+    payloads,
+    keys,
+    db,
+    writer,
+    reopen: () => {
+      writer.close();
+      return scratchLog(dir);
+    },
+    abandon: () => {
+      db.close();
+      payloadDb.close();
+    },
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}
