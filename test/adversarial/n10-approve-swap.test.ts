@@ -53,6 +53,14 @@ function tamper(
   }
 }
 
+/** The commitment of a held call. */
+function callOf(at: GateProcess, id: string): string {
+  using db = new Database(at.ledger, { readonly: true });
+  return (
+    db.query<{ call: string }, [string]>("SELECT call FROM holds WHERE approval_id = ?").get(id)?.call ?? ""
+  );
+}
+
 async function receipts({ operator }: Scene): Promise<number> {
   return (await operator.call("GET", "/v1/audit/events?type=call.receipt")).body.events.length;
 }
@@ -103,12 +111,7 @@ const SWAPS: readonly (readonly [what: string, swap: (scene: Scene, a: string, b
   [
     "the sealed payload of another approval",
     ({ gate: at }, a, b) => {
-      const db = new Database(at.ledger, { readonly: true });
-      const call = (id: string) =>
-        db.query<{ call: string }, [string]>("SELECT call FROM holds WHERE approval_id = ?").get(id)?.call ??
-        "";
-      const [ofA, ofB] = [call(a), call(b)];
-      db.close();
+      const [ofA, ofB] = [callOf(at, a), callOf(at, b)];
       tamper(
         join(at.dir, "payloads.db"),
         [
@@ -126,12 +129,8 @@ const SWAPS: readonly (readonly [what: string, swap: (scene: Scene, a: string, b
   ],
   [
     "a payload that is gone",
-    ({ gate: at }, a) => {
-      const db = new Database(at.ledger, { readonly: true });
-      const row = db.query<{ call: string }, [string]>("SELECT call FROM holds WHERE approval_id = ?").get(a);
-      db.close();
-      tamper(join(at.dir, "payloads.db"), ["DELETE FROM payloads WHERE commitment = ?", row?.call ?? ""]);
-    },
+    ({ gate: at }, a) =>
+      tamper(join(at.dir, "payloads.db"), ["DELETE FROM payloads WHERE commitment = ?", callOf(at, a)]),
   ],
 ];
 
@@ -175,6 +174,7 @@ describe("N10: what changed between hold and approval", () => {
         path: { $param: "path" },
         content: { text: { $param: "content" } },
         allow: [allow],
+        max_file_kb: 16,
       },
     });
 
