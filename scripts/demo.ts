@@ -21,7 +21,7 @@ import { issue, makeAuthority } from "../test/certificates.ts";
 const BINARY = join(import.meta.dir, "../dist/latchgate");
 const scratch = mkdtempSync(join(tmpdir(), "latchgate-demo-"));
 const project = join(scratch, "project");
-const env = { PATH: process.env["PATH"] ?? "", HOME: scratch, XDG_STATE_HOME: join(scratch, "state") };
+const env = { PATH: process.env.PATH ?? "", HOME: scratch, XDG_STATE_HOME: join(scratch, "state") };
 
 class DemoFailure extends Error {}
 

@@ -61,7 +61,7 @@ skipped += count("skip");
 // A runner that ends badly without saying which test it was: that is a failure too.
 if (exit !== 0 && count("fail") === 0) verdict(`test runner (exit ${exit})`, false);
 if (count("pass") === 0) verdict("at least one test ran", false);
-if (skipped > 0 && process.env["LATCHGATE_TEST_REQUIRE"] === "all") {
+if (skipped > 0 && process.env.LATCHGATE_TEST_REQUIRE === "all") {
   failed += skipped;
   skipped = 0;
 }

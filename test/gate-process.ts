@@ -17,7 +17,7 @@ import { createProject } from "../src/commands/first-start.ts";
 
 export const ROOT = join(import.meta.dir, "..");
 /** The shipped binary; `npm test` builds it first. */
-export const BINARY = process.env["LATCHGATE_BINARY"] ?? join(ROOT, "dist/latchgate");
+export const BINARY = process.env.LATCHGATE_BINARY ?? join(ROOT, "dist/latchgate");
 
 export interface GateSetup {
   /** Appended to `latchgate.toml`. */
@@ -111,7 +111,7 @@ interface Place {
 
 async function launch(place: Place, setup: GateSetup): Promise<GateProcess> {
   const { root, dir, state, operatorKey, scratch } = place;
-  const env = { PATH: process.env["PATH"] ?? "", HOME: scratch, XDG_STATE_HOME: state, ...setup.env };
+  const env = { PATH: process.env.PATH ?? "", HOME: scratch, XDG_STATE_HOME: state, ...setup.env };
   const child = Bun.spawn([...(setup.wrapper ?? []), BINARY, "serve", "--json"], {
     cwd: root,
     env,
@@ -138,11 +138,11 @@ async function launch(place: Place, setup: GateSetup): Promise<GateProcess> {
   const gate: GateProcess = {
     root,
     dir,
-    clientSocket: facts["socket"] ?? "",
-    adminSocket: facts["admin"] ?? "",
+    clientSocket: facts.socket ?? "",
+    adminSocket: facts.admin ?? "",
     ledger: join(dir, "ledger.db"),
     banner: facts,
-    fingerprint: facts["fingerprint"] ?? "",
+    fingerprint: facts.fingerprint ?? "",
     operatorKey,
     env,
     // Behind a wrapper the gate is not the child itself.
@@ -233,10 +233,10 @@ export function openPolicy(
     "fs_delete",
   ];
   const effects = ["http_read", "http_write", "http_delete", "fs_read", "fs_write", "fs_delete"];
-  const extra = (more["actions"] as string[] | undefined) ?? [];
+  const extra = (more.actions as string[] | undefined) ?? [];
   return {
     policy_version: "test-1",
     acl: { [principal]: { allowed_actions: [...actions, ...extra], allowed_sinks: effects } },
-    ...(more["approvals"] === undefined ? {} : { approvals: more["approvals"] }),
+    ...(more.approvals === undefined ? {} : { approvals: more.approvals }),
   };
 }

@@ -1,7 +1,7 @@
 import { test } from "bun:test";
 
 /** Whether a missing tool fails its tests instead of skipping them, as continuous integration wants. */
-const required = process.env["LATCHGATE_TEST_REQUIRE"] === "all";
+const required = process.env.LATCHGATE_TEST_REQUIRE === "all";
 
 /**
  * `test` for what needs a program that a fresh machine may lack: runs when it is there; otherwise is skipped under a

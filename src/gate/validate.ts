@@ -1,7 +1,8 @@
 import { createHmac } from "node:crypto";
-import { sha256, sha256Hex, toBase64url } from "../core/bytes.ts";
+import { sha256Hex } from "../core/bytes.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { isJsonObject, type Json, JsonError, parseJson } from "../core/json.ts";
+import { bodyMatches } from "../identity/index.ts";
 import type { IdempotencyKey } from "./acts/state.ts";
 import type { Resolved, Validated } from "./call.ts";
 import type { Gate } from "./gate.ts";
@@ -14,11 +15,7 @@ const ITEMS = 100;
 /** Step 4: what exactly is asked? Strict JSON, the action's schema, its defaults; then, and only then, a hash. */
 export async function validate(gate: Gate, call: Resolved): Promise<Validated | Refusal> {
   const body = await call.request.body();
-  const { bodyHash } = call.proof;
-  if (bodyHash !== null && bodyHash !== toBase64url(sha256(body)))
-    return refuse("invalid_dpop", 401, "the body is not the one that the proof names", {
-      members: { deny_reason: "bh mismatch" },
-    });
+  if (!bodyMatches(call.proof, body)) return refuseBody();
   let value: Json;
   try {
     value =
@@ -60,6 +57,13 @@ function idempotencyKey(gate: Gate, call: Resolved, key: string, canonical: stri
     key: digest("key", tenant, principal, key),
     request: digest("request", tenant, principal, key, call.action.id, canonical),
   };
+}
+
+/** The proof binds a body (`bh`), and it is another one. */
+export function refuseBody(): Refusal {
+  return refuse("invalid_dpop", 401, "the body is not the one that the proof names", {
+    members: { deny_reason: "bh mismatch" },
+  });
 }
 
 function schemaViolation(problems: readonly string[]): Refusal {

@@ -116,7 +116,7 @@ function isBodyHash(value: Json | undefined): value is string | undefined {
 }
 
 /** Whether a body is the one that the proof was made for; true when the proof does not bind one. */
-export function bodyMatches(proof: Proof, body: Uint8Array): boolean {
+export function bodyMatches(proof: Pick<Proof, "bodyHash">, body: Uint8Array): boolean {
   return proof.bodyHash === null || equalSecrets(proof.bodyHash, sha256(body).toString("base64url"));
 }
 

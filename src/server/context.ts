@@ -5,9 +5,11 @@ import type { Caller } from "../gate/call.ts";
 import type { Gate } from "../gate/gate.ts";
 import { type Refusal, refuse } from "../gate/refusal.ts";
 import { type Answer, answerRefusal } from "../gate/respond.ts";
+import { refuseBody } from "../gate/validate.ts";
 import {
   type AuthRequest,
   authenticateOperator,
+  bodyMatches,
   type IdentityRefusal,
   type Operator,
   type ProofBase,
@@ -69,7 +71,7 @@ export function shedSession(context: ServerContext, request: FrontRequest): Refu
 
 export interface AuthenticatedOperator {
   readonly operator: Operator;
-  readonly proof: UsedProof;
+  readonly proof: UsedProof & { readonly bodyHash: string | null };
 }
 
 /** How long the ledger remembers an operator's proof. */
@@ -102,8 +104,22 @@ export function operatorOf(
   const verdict = limiter.take(found.operator.id);
   if (!verdict.ok)
     return refuse(throttled, 429, "too many requests", { retryAfterSeconds: verdict.retryAfterSeconds });
-  const { jkt, jti } = found.proof;
-  return { operator: found.operator, proof: { jkt, jti, expiresMs: gate.clock.now() + PROOF_KEPT_MS } };
+  const { jkt, jti, bodyHash } = found.proof;
+  const expiresMs = gate.clock.now() + PROOF_KEPT_MS;
+  return { operator: found.operator, proof: { jkt, jti, bodyHash, expiresMs } };
+}
+
+/** The body of an operator's request, which must be the one that the proof binds, if it binds one. */
+export async function operatorBody(
+  context: ServerContext,
+  request: FrontRequest,
+  { proof }: AuthenticatedOperator,
+): Promise<Uint8Array | Refusal> {
+  const body = await request.body();
+  if (bodyMatches(proof, body)) return body;
+  const refusal = refuseBody();
+  context.gate.shed.count(`uid:${peerUid(request)}`, refusal.code);
+  return refusal;
 }
 
 function refuseOperator(refusal: IdentityRefusal, fine: boolean): Refusal {

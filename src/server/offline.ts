@@ -2,7 +2,7 @@ import type { LatchGateError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { lockLedger } from "../ledger/lock.ts";
-import { projectPaths } from "./start.ts";
+import { projectPaths } from "./project-paths.ts";
 
 /** Rotates a key of a ledger whose gate is stopped, under the ledger's lock. Throws `ledger_locked` when it runs. */
 export async function rotateOffline(

@@ -68,7 +68,7 @@ test("a figure counts calls that were executed: each has its receipt, and one th
   expect(seconds).toBeGreaterThan(0);
   const executed = readRows(gate.ledger)
     .map(payloadOf)
-    .filter((entry) => entry["status"] === "executed");
+    .filter((entry) => entry.status === "executed");
   expect(executed.length).toBeGreaterThanOrEqual(calls);
 
   const failing = await load(gate.clientSocket, { path: "src/absent.txt" });

@@ -62,7 +62,7 @@ async function isWhole(gate: GateProcess): Promise<void> {
     code: 0,
     stdout: { verdict: "intact", unresolved: [] },
   });
-  const types = readRows(gate.ledger).map((row) => payloadOf(row)["type"]);
+  const types = readRows(gate.ledger).map((row) => payloadOf(row).type);
   const count = (type: string) => types.filter((one) => one === type).length;
   expect(count("call.receipt")).toBe(count("call.granted"));
 }
@@ -205,7 +205,7 @@ describe("killed while the effect is under way", () => {
     expect(strict.code).toBe(14);
     const restarted = await gate.restart();
     try {
-      expect(restarted.banner["unresolved"]).toContain("1 calls of an earlier run closed as indeterminate");
+      expect(restarted.banner.unresolved).toContain("1 calls of an earlier run closed as indeterminate");
       await isWhole(restarted);
       const again = await agent.execute("http_fetch", { url: hanging.url }, key);
       expect(again.body).toMatchObject({ status: "indeterminate", dispatched: "unknown", replayed: true });

@@ -91,8 +91,8 @@ test("running and queued calls stop: the upstream is cut off, nothing queued sta
   expect(receipts.map(({ status }) => status).sort()).toEqual(["failed", "failed", "indeterminate"]);
   expect(upstream.requests).toHaveLength(1);
   const entries = readRows(gate.ledger).map(payloadOf);
-  const revocation = entries.findIndex((entry) => entry["type"] === "revocation");
-  expect(entries.slice(revocation).filter((entry) => entry["type"] === "call.granted")).toEqual([]);
-  expect(entries.slice(revocation).filter((entry) => entry["type"] === "call.receipt")).toHaveLength(3);
+  const revocation = entries.findIndex((entry) => entry.type === "revocation");
+  expect(entries.slice(revocation).filter((entry) => entry.type === "call.granted")).toEqual([]);
+  expect(entries.slice(revocation).filter((entry) => entry.type === "call.receipt")).toHaveLength(3);
   await isIntact(gate);
 });

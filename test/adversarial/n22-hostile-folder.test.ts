@@ -55,7 +55,7 @@ function traps(marker: string): Record<string, string> {
 test("nothing in the current folder configures or extends serve, execute or verify", async () => {
   const marker = join("/tmp", `latchgate-n22-${crypto.randomUUID()}`);
   await using gate = await startGate({ policy: openPolicy(), files: traps(marker) });
-  expect(gate.banner["project"]).toBe(gate.dir);
+  expect(gate.banner.project).toBe(gate.dir);
   const executed = await gate.run("execute", "fs_read", "path=README.md", "--json");
   expect({ code: executed.code, stdout: executed.stdout }).toMatchObject({ code: 0 });
   expect(executed.stdout).toContain("# hello");

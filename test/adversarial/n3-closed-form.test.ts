@@ -79,7 +79,7 @@ test("an unknown member is found inside every object that a body holds", () => {
           (o, step) => o[step] as Record<string, unknown>,
           body,
         );
-        target["zz"] = 1;
+        target.zz = 1;
         return canonicalJson(body as never); // parsed from json
       });
       expect(report.first_damage).toMatchObject({ kind: "entry", seq: at });

@@ -22,7 +22,7 @@ test("a rewrite with every link computed again and the old signatures is found b
     const { code, stdout } = await lived.gate.run("verify", copy.ledger, ...trust, "--json");
     expect(code).toBe(11);
     const report = JSON.parse(stdout);
-    const denied = lived.rows.findIndex((row) => payloadOf(row)["type"] === "call.denied");
+    const denied = lived.rows.findIndex((row) => payloadOf(row).type === "call.denied");
     expect(report).toMatchObject({
       ok: false,
       verdict: "damaged",

@@ -52,7 +52,7 @@ async function recovers(ended: GateProcess, effects: number): Promise<void> {
     );
     expect({ code, stdout: JSON.parse(stdout) }).toMatchObject({ code: 0, stdout: { verdict: "intact" } });
     const entries = readRows(gate.ledger).map(payloadOf);
-    const of = (type: string) => entries.filter((entry) => entry["type"] === type);
+    const of = (type: string) => entries.filter((entry) => entry.type === type);
     expect(of("call.granted").length).toBeGreaterThanOrEqual(effects);
     expect(of("call.receipt").length).toBe(of("call.granted").length);
     const agent = await WireAgent.connect(gate.clientSocket);

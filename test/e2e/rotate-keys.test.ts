@@ -57,9 +57,9 @@ test("the evidence key of a running gate: the old key signs the rotation, the ne
   try {
     expect((await read(agent)).status).toBe(200);
     const rows = readRows(restarted.ledger);
-    const at = rows.findIndex((row) => payloadOf(row)["type"] === "key.rotated");
+    const at = rows.findIndex((row) => payloadOf(row).type === "key.rotated");
     expect(rows.map(({ jws }) => kidOf(jws))).toEqual(rows.map((_, seq) => (seq <= at ? previous_kid : kid)));
-    expect((await isIntact(restarted))["signers"]).toEqual([previous_kid, kid]);
+    expect((await isIntact(restarted)).signers).toEqual([previous_kid, kid]);
     for (const name of readdirSync(join(restarted.dir, "keys")))
       expect({ name, mode: statSync(join(restarted.dir, "keys", name)).mode & 0o777 }).toEqual({
         name,
@@ -102,7 +102,7 @@ test("the checkpoint key: each checkpoint is signed by the key in force at its s
   const again = await gate.restart();
   expect((await again.run("rotate-keys", "--purpose", "checkpoint")).code).toBe(0);
   await again.stop();
-  expect((await isIntact(again))["checkpoints"]).toBe(2);
+  expect((await isIntact(again)).checkpoints).toBe(2);
   await again[Symbol.asyncDispose]();
 });
 
@@ -118,7 +118,7 @@ test("a stopped gate rotates in its files, and starts with the new keys", async 
   }
   const restarted = await gate.restart();
   expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
-  const types = readRows(restarted.ledger).map((row) => payloadOf(row)["type"]);
+  const types = readRows(restarted.ledger).map((row) => payloadOf(row).type);
   expect(types.filter((type) => type === "key.rotated")).toHaveLength(3);
   await isIntact(restarted);
   await restarted[Symbol.asyncDispose]();
@@ -137,7 +137,7 @@ test("only an operator may rotate, and only what rotates", async () => {
       400,
     );
   expect((await gate.run("rotate-keys", "--purpose", "recovery")).code).toBe(2);
-  expect(readRows(gate.ledger).map((row) => payloadOf(row)["type"])).not.toContain("key.rotated");
+  expect(readRows(gate.ledger).map((row) => payloadOf(row).type)).not.toContain("key.rotated");
 });
 
 test("a lost key file keeps the gate from starting, and says which", async () => {

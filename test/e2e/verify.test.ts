@@ -55,7 +55,7 @@ describe("where the ledger is", () => {
     for (let i = 0; i < 8; i++) {
       const { code, report } = await verify(gate.ledger, "--trust", gate.fingerprint);
       expect({ code, report }).toMatchObject({ code: 0, report: { verdict: "intact", trusted: true } });
-      seen.push(report["entries"] as number);
+      seen.push(report.entries as number);
     }
     writing = false;
     expect(await writer).toBeGreaterThan(0);
@@ -68,7 +68,7 @@ describe("where the ledger is", () => {
     await gate.kill();
     const inPlace = await verify(gate.ledger, "--trust", gate.fingerprint, "--strict");
     expect(inPlace).toMatchObject({ code: 0, report: { verdict: "intact" } });
-    const entries = inPlace.report["entries"] as number;
+    const entries = inPlace.report.entries as number;
 
     const copy = join(scratch, "with-wal");
     mkdirSync(copy);
@@ -124,7 +124,7 @@ async function verifySealed(folder: string, fingerprint: string): Promise<Verdic
     process.getuid?.() === 0 ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
   const child = Bun.spawn(
     [...nobody, BINARY, "verify", join(folder, "ledger.db"), "--trust", fingerprint, "--json"],
-    { cwd: "/", env: { PATH: process.env["PATH"] ?? "" }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+    { cwd: "/", env: { PATH: process.env.PATH ?? "" }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
   );
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).text(),
@@ -158,7 +158,7 @@ describe("whom to trust", () => {
   test("the fingerprint from the first start covers all rotations; so does that of a later key; another does not", async () => {
     const { report } = await verify(lived.gate.ledger, "--trust", lived.fingerprint);
     expect(report).toMatchObject({ verdict: "intact", trusted: true, exit_code: 0 });
-    const signers = report["signers"] as string[];
+    const signers = report.signers as string[];
     expect(signers).toHaveLength(2);
     const later = await verify(lived.gate.ledger, "--trust", `SHA256:${signers[1]}`);
     expect(later.report).toMatchObject({ verdict: "intact" });
@@ -170,7 +170,7 @@ describe("whom to trust", () => {
   });
 
   test("a key that serves another purpose is not trusted as a signer of entries", async () => {
-    const opened = payloadOf(lived.rows[0] ?? { jws: "" })["keys"] as { checkpoint: { x: string } };
+    const opened = payloadOf(lived.rows[0] ?? { jws: "" }).keys as { checkpoint: { x: string } };
     const file = join(scratch, "checkpoint-key.json");
     writeFileSync(file, JSON.stringify({ keys: [{ ...opened.checkpoint }] }));
     expect((await verify(lived.gate.ledger, "--trust", file)).code).toBe(11);
@@ -285,7 +285,7 @@ describe("exit codes", () => {
     try {
       const lenient = await verify(gate.ledger, "--trust", gate.fingerprint);
       expect(lenient).toMatchObject({ code: 0, report: { verdict: "intact", grants: 1, receipts: 0 } });
-      expect(lenient.report["unresolved"]).toHaveLength(1);
+      expect(lenient.report.unresolved).toHaveLength(1);
       expect(await verify(gate.ledger, "--trust", gate.fingerprint, "--strict")).toMatchObject({
         code: 14,
         report: { first_damage: { kind: "unresolved" } },

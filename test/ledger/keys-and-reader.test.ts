@@ -147,6 +147,6 @@ describe("reading beside the writer", () => {
       "e",
     ]);
     expect(reader.events({ principal: "x' OR 1=1 --", limit: 9 })).toEqual([]);
-    expect(payloadOf(readRows(log.ledger)[1] ?? { jws: "" })["reason"]).toBe("a");
+    expect(payloadOf(readRows(log.ledger)[1] ?? { jws: "" }).reason).toBe("a");
   });
 });

@@ -96,7 +96,7 @@ async function live(gate: GateProcess, url: string): Promise<void> {
 export function startOn(copy: LedgerCopy): { readonly code: number | null; readonly stderr: string } {
   const { exitCode, stderr } = Bun.spawnSync([BINARY, "serve", "--json", "--dir", copy.dir], {
     cwd: dirname(copy.dir),
-    env: { PATH: process.env["PATH"] ?? "", HOME: dirname(copy.dir) },
+    env: { PATH: process.env.PATH ?? "", HOME: dirname(copy.dir) },
     stdin: "ignore",
     timeout: 20_000,
   });

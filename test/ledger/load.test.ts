@@ -80,7 +80,7 @@ test("refused: a schema that this version does not write", () => {
 /** The log with its last rotation changed, signed again by the real key in force. */
 function withRotation(change: (payload: Record<string, unknown>) => void): string {
   const { dir, ledger, keys } = copy();
-  const at = readRows(ledger).findLastIndex((row) => payloadOf(row)["type"] === "key.rotated");
+  const at = readRows(ledger).findLastIndex((row) => payloadOf(row).type === "key.rotated");
   const edit = (text: string, seq: number) => {
     if (seq !== at) return text;
     const payload = JSON.parse(text) as Record<string, unknown>;
@@ -122,7 +122,7 @@ test("refused: a key put to another purpose", () => {
 test("refused: a possession replayed from an earlier rotation", () => {
   const first = readRows(log.ledger)
     .map(payloadOf)
-    .find((payload) => payload["type"] === "key.rotated");
+    .find((payload) => payload.type === "key.rotated");
   const { jwk, kid, possession } = first as Record<string, unknown>;
   expect(withRotation((payload) => Object.assign(payload, { jwk, kid, possession }))).toBe("ledger_damaged");
   expect(withRotation((payload) => Object.assign(payload, { possession }))).toBe("ledger_damaged");

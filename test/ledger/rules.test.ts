@@ -18,20 +18,19 @@ afterAll(() => lived[Symbol.asyncDispose]());
 const inner = (body: Body, name: string): Body => body[name] as Body; // a body or list of one, by its schema
 
 function nth(type: string, n: number, where: (body: Body) => boolean = () => true): Body {
-  const found = bodies.filter((body) => body["type"] === type && where(body)).at(n);
+  const found = bodies.filter((body) => body.type === type && where(body)).at(n);
   if (found === undefined) throw new Error(`the log has no such ${type}`);
   return found;
 }
-const byProof = (body: Body) => inner(body, "cause")["kind"] === "proof";
+const byProof = (body: Body) => inner(body, "cause").kind === "proof";
 const byApproval = (body: Body) => !byProof(body);
-const overHttp = (body: Body) => (body["effects"] as Body[])[0]?.["kind"] === "http";
-const onFiles = (body: Body) =>
-  (body["effects"] as Body[])[0]?.["reached"] === "confirmed" && !overHttp(body);
-const approval = (body: Body) => body["decision"] === "approve";
+const overHttp = (body: Body) => (body.effects as Body[])[0]?.kind === "http";
+const onFiles = (body: Body) => (body.effects as Body[])[0]?.reached === "confirmed" && !overHttp(body);
+const approval = (body: Body) => body.decision === "approve";
 
 /** Edits one entry's text, before it is signed again. */
 const editing = (target: Body, change: (body: Body) => unknown) => (text: string, seq: number) => {
-  if (seq !== target["seq"]) return text;
+  if (seq !== target.seq) return text;
   const body = JSON.parse(text) as Body;
   change(body);
   return canonicalJson(body as never); // parsed from json
@@ -65,7 +64,7 @@ const RULES: readonly Broken[] = [
   {
     what: "the one who asked approved",
     target: () => nth("approval.decided", 0, approval),
-    change: (body) => Object.assign(inner(body, "operator"), { jkt: nth("call.held", 0)["jkt"] }),
+    change: (body) => Object.assign(inner(body, "operator"), { jkt: nth("call.held", 0).jkt }),
     detail: "the one who asked approved",
   },
   {
@@ -95,7 +94,7 @@ const RULES: readonly Broken[] = [
   {
     what: "the grant names approvers who did not approve",
     target: () => nth("call.granted", 0, byApproval),
-    change: (body) => Object.assign(body, { approvers: [nth("call.held", 0)["jkt"]] }),
+    change: (body) => Object.assign(body, { approvers: [nth("call.held", 0).jkt] }),
     detail: "the approvers of the grant are not those who approved",
   },
   {
@@ -109,7 +108,7 @@ const RULES: readonly Broken[] = [
     target: () => nth("call.granted", 1, byProof),
     change: (body) =>
       Object.assign(inner(body, "cause"), {
-        proof: inner(nth("call.granted", 0, byProof), "cause")["proof"],
+        proof: inner(nth("call.granted", 0, byProof), "cause").proof,
       }),
     detail: "a proof was granted twice",
   },
@@ -140,7 +139,7 @@ const RULES: readonly Broken[] = [
   {
     what: "two holds of one id",
     target: () => nth("call.held", -1),
-    change: (body) => Object.assign(body, { approval_id: nth("call.held", 0)["approval_id"] }),
+    change: (body) => Object.assign(body, { approval_id: nth("call.held", 0).approval_id }),
     detail: "a decision on a call that is not held",
     // The first of the two ended long before; what ends the second finds nothing.
     at: () => nth("approval.decided", -1),
@@ -154,7 +153,7 @@ const RULES: readonly Broken[] = [
   {
     what: "a second receipt of a grant",
     target: () => nth("call.receipt", 1),
-    change: (body) => Object.assign(body, { grant_id: nth("call.receipt", 0)["grant_id"] }),
+    change: (body) => Object.assign(body, { grant_id: nth("call.receipt", 0).grant_id }),
     detail: "a receipt without an open grant",
   },
   {
@@ -210,7 +209,7 @@ test.each(RULES)("$what: found", ({ target, change, detail, at = target }) => {
   expect(report).toMatchObject({
     verdict: "damaged",
     exit_code: 10,
-    first_damage: { kind: "rules", seq: at()["seq"], detail },
+    first_damage: { kind: "rules", seq: at().seq, detail },
   });
 });
 
@@ -228,7 +227,7 @@ test.each(LINKS)(
     const forged = { keys: join(lived.gate.dir, "keys"), edit: editing(last, change) };
     expect(judge(rewriteRows(lived.rows, forged), lived.fingerprint)).toMatchObject({
       verdict: "damaged",
-      first_damage: { kind: "chain", seq: last["seq"] },
+      first_damage: { kind: "chain", seq: last.seq },
     });
     rewrite(copy.ledger, forged);
     const { code, stderr } = startOn(copy);
@@ -242,7 +241,7 @@ test("the last entry changed under its old signature: found by verify, and at st
   const forged = { keys: null, edit: editing(last, (body) => Object.assign(body, { reason: "another" })) };
   expect(judge(rewriteRows(lived.rows, forged), lived.fingerprint)).toMatchObject({
     verdict: "damaged",
-    first_damage: { kind: "signature", seq: last["seq"] },
+    first_damage: { kind: "signature", seq: last.seq },
   });
   rewrite(copy.ledger, forged);
   const { code, stderr } = startOn(copy);

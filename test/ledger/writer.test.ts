@@ -27,8 +27,8 @@ test("a group is one commit: its entries are linked, and each task gets its own 
     task("stop", "c"),
   ]);
   const rows = readRows(log.ledger);
-  expect(rows.map((row) => payloadOf(row)["reason"] ?? null)).toEqual([null, "a", "b", "b", "c"]);
-  expect(rows.map((row) => payloadOf(row)["prev"])).toEqual([
+  expect(rows.map((row) => payloadOf(row).reason ?? null)).toEqual([null, "a", "b", "b", "c"]);
+  expect(rows.map((row) => payloadOf(row).prev)).toEqual([
     null,
     ...rows.slice(0, -1).map(({ jws }) => leafOf(jws).toString("hex")),
   ]);
@@ -39,7 +39,7 @@ test("a group is one commit: its entries are linked, and each task gets its own 
   });
   expect(results[1]).toMatchObject([{ seq: 2 }, { seq: 3 }]);
   expect(results[2]).toBeNumber();
-  const times = rows.slice(1).map((row) => payloadOf(row)["time"]);
+  const times = rows.slice(1).map((row) => payloadOf(row).time);
   expect(new Set(times).size).toBe(1);
   expect(verdict(log)).toMatchObject({ verdict: "consistent", entries: 5 });
   log.abandon();
@@ -51,7 +51,7 @@ test("an act that throws leaves nothing of its group, neither entries nor state,
   expect(log.writer.run([task("stop", "same group"), task("state", "x"), task("fail")])).rejects.toThrow(
     "this act fails",
   );
-  expect(readRows(log.ledger).map((row) => payloadOf(row)["reason"] ?? null)).toEqual([null, "before"]);
+  expect(readRows(log.ledger).map((row) => payloadOf(row).reason ?? null)).toEqual([null, "before"]);
   expect(log.db.query("SELECT value FROM meta WHERE name = 'test'").get()).toBeNull();
   expect(log.writer.run([task("stop", "after")])).rejects.toThrow("failed before");
   expect(readRows(log.ledger)).toHaveLength(2);

@@ -3,7 +3,7 @@ import { isJsonObject, JsonError, parseJson } from "../../core/json.ts";
 import { isRefusal, refuse } from "../../gate/refusal.ts";
 import type { Answer } from "../../gate/respond.ts";
 import { fingerprint } from "../../keys/jwk.ts";
-import { ok, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
+import { ok, operatorBody, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
 import type { FrontRequest } from "../front/index.ts";
 import { rotateGateKey } from "../keys.ts";
 import { ADMIN, type Route } from "../router.ts";
@@ -86,7 +86,8 @@ const PURPOSES = ["evidence", "checkpoint", "lease"] as const;
 async function rotateKeys(context: ServerContext, request: FrontRequest): Promise<Answer> {
   const found = operatorOf(context, request, "write");
   if (isRefusal(found)) return refusalAnswer(found);
-  const body = await request.body();
+  const body = await operatorBody(context, request, found);
+  if (isRefusal(body)) return refusalAnswer(body);
   let purpose: unknown = "evidence";
   try {
     const value = body.length === 0 ? {} : parseJson(body, { bytes: 1024, depth: 1 });

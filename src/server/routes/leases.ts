@@ -12,7 +12,7 @@ import { p256FromJson, thumbprint } from "../../keys/jwk.ts";
 import { commit, makePayload } from "../../ledger/store/payloads.ts";
 import { ok, peerUid, refusalAnswer, type ServerContext } from "../context.ts";
 import type { FrontRequest } from "../front/index.ts";
-import { principalCeiling } from "../principals.ts";
+import { principalCeiling } from "../identities.ts";
 import { BOTH, type Route } from "../router.ts";
 
 const leaseRequest = z.strictObject({

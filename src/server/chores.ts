@@ -1,0 +1,21 @@
+import { messageOf } from "../core/errors.ts";
+import type { Gate } from "../gate/gate.ts";
+
+const SWEEP_MS = 5_000;
+const SUMMARY_MS = 60_000;
+
+/** What the gate does by itself: ends what is over, and writes down what it shed. */
+export function startChores(gate: Gate, report: (line: string) => void): NodeJS.Timeout[] {
+  const chore = (work: () => Promise<unknown>, everyMs: number) =>
+    setInterval(() => void work().catch((error: unknown) => report(messageOf(error))), everyMs);
+  return [
+    chore(async () => gate.ledger.act("sweepState", null), SWEEP_MS),
+    chore(() => flushShed(gate), SUMMARY_MS),
+  ];
+}
+
+/** Writes the counts of shed load, if there are any. */
+export async function flushShed(gate: Gate): Promise<void> {
+  const summary = gate.shed.take();
+  if (summary !== null) await gate.ledger.act("summariseShed", summary);
+}

@@ -1,0 +1,38 @@
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Config } from "../config/schema.ts";
+import { HTTP_METHODS } from "../core/plan.ts";
+import type { Gate } from "../gate/gate.ts";
+import { createHost, type Host, type LocalEgress } from "../host/index.ts";
+import { StartError } from "./start-error.ts";
+
+/** The brokers, with the roots and local targets that configuration opens. */
+export function openHost(config: Config, dir: string, fsRoot: string): Host {
+  const local: LocalEgress[] = config.egress.local.map((entry) => ({
+    action: entry.action,
+    methods: entry.methods.map((wanted) => {
+      const method = HTTP_METHODS.find((known) => known === wanted);
+      if (method === undefined)
+        throw new StartError("config_invalid", `egress.local: ${wanted} is not a method`);
+      return method;
+    }),
+    pathPrefix: entry.path_prefix,
+    host: entry.host,
+    address: entry.address,
+    port: entry.port,
+    caFile: entry.ca_file === undefined ? null : resolve(dir, entry.ca_file),
+  }));
+  return createHost({
+    fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
+    localEgress: local,
+    ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
+  });
+}
+
+/** Local targets by action, as plans ask for them. */
+export function localTargets(config: Config): Gate["localTargets"] {
+  const byAction = new Map<string, { host: string; port: number }[]>();
+  for (const { action, host, port } of config.egress.local)
+    byAction.set(action, [...(byAction.get(action) ?? []), { host, port }]);
+  return byAction;
+}

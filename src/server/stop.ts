@@ -1,0 +1,35 @@
+import type { Gate } from "../gate/gate.ts";
+import { flushShed } from "./chores.ts";
+import type { Front } from "./front/index.ts";
+
+/** How long a call that was cut off at the deadline has to tell its caller. */
+const LAST_WORDS_MS = 1_000;
+
+/**
+ * Stops a gate: no new calls, those under way end within the drain time, then the last entries, a checkpoint, and the
+ * files are closed.
+ */
+export async function stopGate(
+  gate: Gate,
+  front: Front,
+  lock: { release(): void },
+  reason: string,
+): Promise<void> {
+  const drainMs = gate.config.limits.drain_s * 1000;
+  gate.state.draining = true;
+  const deadline = gate.clock.monotonic() + drainMs;
+  const late = setTimeout(() => gate.running.stop("gate_stopping"), drainMs);
+  // Meanwhile new calls are told that the gate is draining, and agents can still fetch what has ended.
+  await gate.running.drained();
+  await front.close(Math.max(LAST_WORDS_MS, deadline - gate.clock.monotonic()));
+  // A call that was admitted before, and granted since.
+  await gate.running.drained();
+  clearTimeout(late);
+  await gate.host.close();
+  await gate.sandbox.close();
+  await flushShed(gate);
+  await gate.ledger.act("stopGate", { reason });
+  gate.reader.close();
+  await gate.ledger.close();
+  lock.release();
+}
