@@ -66,7 +66,9 @@ export class Ledger {
     this.worker.postMessage({
       kind: "act",
       id,
-      task: { act: name, input, payloads },
+      act: name,
+      input: JSON.stringify(input),
+      payloads,
     } satisfies ThreadMessage);
     return promise as Promise<ActResult<N>>; // the thread answers with what the named act returned
   }
@@ -97,11 +99,12 @@ export class Ledger {
     if (answer.kind === "failed") this.fail(failureOf(answer));
     if (answer.kind !== "done") return;
     this.groups++;
-    this.acts += answer.results.length;
-    for (const { id, result } of answer.results) {
-      this.pending.get(id)?.resolve(result);
+    this.acts += answer.ids.length;
+    const results = JSON.parse(answer.results) as unknown[]; // one per id, as the thread wrote them
+    answer.ids.forEach((id, i) => {
+      this.pending.get(id)?.resolve(results[i]);
       this.pending.delete(id);
-    }
+    });
   }
 
   private fail(error: LedgerError): void {

@@ -9,7 +9,7 @@ import { readOutcome } from "../../gate/outcome.ts";
 import { isRefusal, type Refusal, refuse, sanitise } from "../../gate/refusal.ts";
 import { type Answer, answerRefusal, isFullySuccessful, respond } from "../../gate/respond.ts";
 import { LedgerError } from "../../ledger/errors.ts";
-import { callerOf, ok, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
+import { callerOf, ok, operatorBody, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
 import { type FrontRequest, HttpFault } from "../front/index.ts";
 import { readLimit, readQuery } from "../query.ts";
 import { ADMIN, BOTH, type Route } from "../router.ts";
@@ -142,7 +142,9 @@ function decision(kind: "approve" | "deny") {
     if (isRefusal(found)) return refusalAnswer(found);
     if (kind === "approve" && gate.state.draining)
       return refusalAnswer(refuse("draining", 503, "the gate is stopping", { retryAfterSeconds: 5 }));
-    const body = await readDecision(request);
+    const sent = await operatorBody(context, request, found);
+    if (isRefusal(sent)) return refusalAnswer(sent);
+    const body = readDecision(sent);
     const hold = visible(gate, id, found.operator.tenant);
     if (isRefusal(hold)) return refusalAnswer(hold);
     const made = {
@@ -199,10 +201,7 @@ function decision(kind: "approve" | "deny") {
 }
 
 /** The body of a decision: none, or `{"statement"?, "reason"?}`. Clients of the earlier wire send none. */
-async function readDecision(
-  request: FrontRequest,
-): Promise<{ statement: string | null; reason: string | null }> {
-  const body = await request.body();
+function readDecision(body: Uint8Array): { statement: string | null; reason: string | null } {
   if (body.length === 0) return { statement: null, reason: null };
   let value: Json;
   try {
