@@ -29,8 +29,11 @@ CREATE TABLE IF NOT EXISTS idempotency (
   tenant TEXT NOT NULL, principal TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, grant_id TEXT,
   approval_id TEXT, created_ms INTEGER NOT NULL, PRIMARY KEY (tenant, principal, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS grants (
-  grant_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, approval_id TEXT UNIQUE, session_id TEXT NOT NULL,
-  principal TEXT NOT NULL, receipt_id TEXT UNIQUE, receipt_seq INTEGER UNIQUE) WITHOUT ROWID;
+  grant_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, approval_id TEXT, session_id TEXT NOT NULL,
+  principal TEXT NOT NULL, receipt_id TEXT, receipt_seq INTEGER) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS grants_approval ON grants (approval_id) WHERE approval_id IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS grants_receipt ON grants (receipt_id) WHERE receipt_id IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS grants_receipt_seq ON grants (receipt_seq) WHERE receipt_seq IS NOT NULL;
 CREATE INDEX IF NOT EXISTS grants_open ON grants (seq) WHERE receipt_id IS NULL;
 `;
 
