@@ -13,7 +13,9 @@ afterAll(async () => {
   await other[Symbol.asyncDispose]();
 });
 
-const soften = (text: string) => text.replace('"decision":"deny"', '"decision":"error"');
+/** A change that is well formed in itself: only the signature can tell. */
+const soften = (text: string) =>
+  text.includes('"type":"call.denied"') ? text.replace('"decision":"deny"', '"decision":"error"') : text;
 
 test("a rewrite with every link computed again and the old signatures is found by verify", async () => {
   const copy = lived.copy();
@@ -38,7 +40,10 @@ test("such a rewrite keeps the gate from starting", () => {
   rewrite(copy.ledger, { edit: soften, keys: null });
   const { code, stderr } = startOn(copy);
   expect(code).toBe(1);
-  expect(JSON.parse(stderr)).toMatchObject({ ok: false, error: { code: "ledger_damaged" } });
+  expect(JSON.parse(stderr)).toMatchObject({
+    ok: false,
+    error: { code: "ledger_damaged", message: expect.stringContaining("the signature is not valid") },
+  });
 });
 
 test("a whole log of another key is consistent in itself, and refused by who knows the right fingerprint", async () => {
