@@ -20,6 +20,9 @@ CREATE INDEX IF NOT EXISTS entries_trace ON entries (trace_id) WHERE trace_id IS
 CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS nodes (
   level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, idx)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cosignatures (
+  size INTEGER NOT NULL, witness TEXT NOT NULL, public_key TEXT NOT NULL, timestamp INTEGER NOT NULL,
+  line TEXT NOT NULL, UNIQUE (size, public_key));
 CREATE TABLE IF NOT EXISTS leases (
   session_id TEXT PRIMARY KEY, lease_jti TEXT NOT NULL, tenant TEXT NOT NULL, principal TEXT NOT NULL,
   jkt TEXT NOT NULL, scopes TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER NOT NULL, fs_root TEXT,
