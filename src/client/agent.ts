@@ -2,7 +2,15 @@ import type { Clock } from "../core/clock.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { agentKey } from "./agent-key.ts";
 import { listOf, type Outcome, objectOf, type PollState, readOutcome, readPoll, textOf } from "./answers.ts";
-import { type Answer, type Call, call, DISPATCH_TIMEOUT_MS, type Gate } from "./connection.ts";
+import {
+  type Answer,
+  type Call,
+  type Credential,
+  call,
+  callText,
+  DISPATCH_TIMEOUT_MS,
+  type Gate,
+} from "./connection.ts";
 import { ClientError, GateError } from "./errors.ts";
 import { isFresh, type Lease, LeaseCache } from "./lease-cache.ts";
 import { withLock } from "./lock.ts";
@@ -84,6 +92,14 @@ export class AgentClient {
     );
   }
 
+  /** C2SP tlog-proof of one of this account's own receipts. */
+  async proof(receiptId: string): Promise<string> {
+    const request: Call = { method: "GET", path: `/v1/receipts/${uuidSegment(receiptId)}/proof` };
+    return this.withLease((credential) =>
+      callText(this.options.gate, { ...request, credential }, this.options.clock),
+    );
+  }
+
   async actions(): Promise<readonly JsonObject[]> {
     return listOf((await this.open({ method: "GET", path: "/v1/actions" })).body, "actions");
   }
@@ -146,9 +162,14 @@ export class AgentClient {
     read: (answer: Answer) => T,
     around: (send: () => Promise<T>) => Promise<T> = (send) => send(),
   ): Promise<T> {
+    return this.withLease((credential) =>
+      around(async () => read(await this.open({ ...request, credential }))),
+    );
+  }
+
+  private async withLease<T>(use: (credential: Credential) => Promise<T>): Promise<T> {
     const key = await this.senderKey();
-    const send = (lease: Lease) =>
-      around(async () => read(await this.open({ ...request, credential: { token: lease.token, key } })));
+    const send = (lease: Lease) => use({ token: lease.token, key });
     const lease = await this.lease(null);
     try {
       return await send(lease);

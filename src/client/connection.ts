@@ -49,8 +49,19 @@ const ANSWER_LIMITS = { bytes: 64 * 1024 * 1024, depth: 128 };
  * answer, and {@link ClientError} `malformed_answer` when a 2xx answer is not JSON.
  */
 export async function call(gate: Gate, request: Call, clock: Clock): Promise<Answer> {
+  const answer = await exchangeSigned(gate, request, clock);
+  return { status: answer.status, body: json(answer) };
+}
+
+/** As {@link call}, for what answers with a text. */
+export async function callText(gate: Gate, request: Call, clock: Clock): Promise<string> {
+  const answer = await exchangeSigned(gate, request, clock);
+  return Buffer.from(answer.body).toString("utf8");
+}
+
+async function exchangeSigned(gate: Gate, request: Call, clock: Clock): Promise<WireAnswer> {
   const body = request.body === undefined ? null : Buffer.from(JSON.stringify(request.body));
-  const headers: Record<string, string> = { accept: "application/json", ...request.headers };
+  const headers: Record<string, string> = { accept: "application/json, text/plain", ...request.headers };
   if (body !== null) headers["content-type"] = "application/json";
   if (request.credential !== undefined) {
     const { token, key } = request.credential;
@@ -72,7 +83,7 @@ export async function call(gate: Gate, request: Call, clock: Clock): Promise<Ans
   });
   if (answer.status < 200 || answer.status > 299)
     throw gateError(answer.status, jsonOrNull(answer), answer.retryAfter);
-  return { status: answer.status, body: json(answer) };
+  return answer;
 }
 
 function queryText(query: Readonly<Record<string, string | undefined>>): string {

@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { JsonObject } from "../core/json.ts";
 import { uuidSegment } from "./agent.ts";
 import { listOf, type Outcome, objectOf, readOutcome, textOf } from "./answers.ts";
-import { type Answer, type Call, call, DISPATCH_TIMEOUT_MS, type Gate } from "./connection.ts";
+import { type Answer, type Call, call, callText, DISPATCH_TIMEOUT_MS, type Gate } from "./connection.ts";
 import { ClientError } from "./errors.ts";
 import type { OperatorIdentity } from "./operator-key.ts";
 import { approvalStatement } from "./statement.ts";
@@ -46,6 +46,17 @@ export class OperatorClient {
   request(request: Omit<Call, "credential">): Promise<Answer> {
     const { gate, operator, clock } = this.options;
     return call(gate, { ...request, credential: { token: operator.token, key: operator.key } }, clock);
+  }
+
+  /** C2SP tlog-proof of any receipt. */
+  proof(receiptId: string): Promise<string> {
+    const { gate, operator, clock } = this.options;
+    const request: Call = {
+      method: "GET",
+      path: `/v1/receipts/${uuidSegment(receiptId)}/proof`,
+      credential: { token: operator.token, key: operator.key },
+    };
+    return callText(gate, request, clock);
   }
 
   async status(): Promise<JsonObject> {

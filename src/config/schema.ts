@@ -57,6 +57,34 @@ const localEgress = z.strictObject({
     ),
 });
 
+const mirror = z.strictObject({
+  path: z
+    .string()
+    .startsWith("/", "an absolute path")
+    .describe("A file outside of the project folder, for this log alone; best on another disk or machine."),
+});
+
+const witness = z.strictObject({
+  url: z
+    .string()
+    .regex(/^https?:\/\/[^?#\s]+$/, "a url without query")
+    .describe("Submission prefix; `/add-checkpoint` is put behind it."),
+  vkey: z
+    .string()
+    .regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/, "a c2sp verifier key")
+    .describe("The witness's C2SP verifier key, of type 0x04 (Ed25519 cosignature)."),
+  ca_file: z
+    .string()
+    .optional()
+    .describe("PEM file with the authorities for it, below the project folder; the usual ones when absent."),
+  unsafe_http: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Allows a URL with `http:`, to a witness on this machine. Its answers are verified all the same.",
+    ),
+});
+
 /**
  * `latchgate.toml`. Every key has a default, so that an empty file is a valid one. The descriptions are those of
  * docs/configuration.md.
@@ -156,6 +184,32 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("The log."),
+  evidence: z
+    .strictObject({
+      checkpoint_entries: positive(1000).describe("Entries after which a checkpoint is signed."),
+      checkpoint_seconds: seconds(60).describe("How long new entries wait for a checkpoint at most."),
+      mirrors: z
+        .array(mirror)
+        .max(16)
+        .default([])
+        .describe(
+          "Files that each checkpoint is appended to. The gate starts only on a log that extends them.",
+        ),
+      witnesses: z
+        .array(witness)
+        .max(16)
+        .default([])
+        .describe("C2SP witnesses that are asked to cosign each checkpoint."),
+      quorum: z
+        .int()
+        .min(1)
+        .max(16)
+        .optional()
+        .describe("How many witnesses must cosign before a checkpoint counts as anchored; all when absent."),
+      witness_timeout_s: seconds(10, 120).describe("How long a witness may take to answer."),
+    })
+    .prefault({})
+    .describe("Checkpoints of the log, and who else keeps them."),
   limits: z
     .strictObject({
       connections: positive(1024).describe("Open connections."),

@@ -3,6 +3,7 @@ import { APPROVAL_TABLES } from "../approvals/state.ts";
 import { BUDGET_TABLES } from "../budgets/state.ts";
 import { messageOf } from "../core/errors.ts";
 import { Keyring } from "../ledger/keyring.ts";
+import { Mirrors } from "../ledger/mirrors.ts";
 import { openLedgerDatabase, openPayloadDatabase } from "../ledger/store/database.ts";
 import { type Payload, pepper } from "../ledger/store/payloads.ts";
 import { LedgerWriter, type Task } from "../ledger/writer.ts";
@@ -18,6 +19,17 @@ export interface OpenMessage {
   readonly gateVersion: string;
   /** Largest number of acts that share a commit. */
   readonly groupLimit: number;
+  readonly checkpoints: CheckpointRhythm;
+}
+
+/** When the log is summarised, and where that goes. */
+export interface CheckpointRhythm {
+  /** Entries after which a checkpoint is signed. */
+  readonly entries: number;
+  /** Time after which one is signed when there are new entries. */
+  readonly everyMs: number;
+  /** Paths of files outside of the data folder. */
+  readonly mirrors: readonly string[];
 }
 
 export type ThreadMessage =
@@ -30,6 +42,7 @@ export type ThreadMessage =
       readonly input: string;
       readonly payloads: readonly Payload[];
     }
+  | { readonly kind: "checkpoint" }
   | { readonly kind: "close" };
 
 export type ThreadAnswer =
@@ -40,6 +53,8 @@ export type ThreadAnswer =
       /** JSON: one result per id. */
       readonly results: string;
     }
+  /** A signed note that is stored, and in the mirrors. */
+  | { readonly kind: "checkpoint"; readonly note: string }
   | { readonly kind: "closed"; readonly checkpoint: string }
   | {
       readonly kind: "failed";
@@ -53,25 +68,39 @@ let groupLimit = 64;
 let waiting: { readonly id: number; readonly task: Task }[] = [];
 /** The commits under way, until nothing waits any more. */
 let committing: Promise<void> | null = null;
+let checkpointEntries = Number.POSITIVE_INFINITY;
+/** Asked for, by the clock or by somebody. */
+let checkpointWanted = false;
+let rhythm: ReturnType<typeof setInterval> | undefined;
 
 self.onmessage = (event: MessageEvent<ThreadMessage>) => {
   const message = event.data;
   if (message.kind === "act") {
     const { id, act, payloads } = message;
     waiting.push({ id, task: { act, input: JSON.parse(message.input), payloads } });
-    committing ??= attempt(commitWaiting).finally(() => {
-      committing = null;
-    });
+    work();
+    return;
+  }
+  if (message.kind === "checkpoint") {
+    checkpointWanted = true;
+    work();
     return;
   }
   void attempt(async () => self.postMessage(message.kind === "open" ? open(message) : await close()));
 };
+
+function work(): void {
+  committing ??= attempt(commitWaiting).finally(() => {
+    committing = null;
+  });
+}
 
 async function attempt(step: () => Promise<void>): Promise<void> {
   try {
     await step();
   } catch (cause) {
     waiting = [];
+    clearInterval(rhythm);
     const { code, hint } = cause as { code?: unknown; hint?: unknown }; // a LatchGateError carries both
     self.postMessage({
       kind: "failed",
@@ -84,6 +113,7 @@ async function attempt(step: () => Promise<void>): Promise<void> {
 
 function open(message: OpenMessage): ThreadAnswer {
   groupLimit = message.groupLimit;
+  const { entries, everyMs, mirrors } = message.checkpoints;
   const payloads = openPayloadDatabase(message.payloadsPath);
   writer = new LedgerWriter({
     db: openLedgerDatabase(message.ledgerPath, [BUDGET_TABLES, APPROVAL_TABLES]),
@@ -92,16 +122,35 @@ function open(message: OpenMessage): ThreadAnswer {
     acts: ACTS,
     now: Date.now,
     gateVersion: message.gateVersion,
+    mirrors: new Mirrors(mirrors),
   });
+  checkpointEntries = entries;
+  rhythm = setInterval(() => {
+    if ((writer?.uncovered ?? 0) === 0) return;
+    checkpointWanted = true;
+    work();
+  }, everyMs);
   return { kind: "opened", log: writer.logId, pepper: pepper(payloads) };
 }
 
 async function commitWaiting(): Promise<void> {
-  while (waiting.length > 0) {
+  while (waiting.length > 0 || checkpointDue()) {
     // After the messages that are already here, so that concurrent calls share a commit; more come in while it syncs.
     await new Promise(setImmediate);
-    self.postMessage(await commitGroup());
+    if (waiting.length > 0) self.postMessage(await commitGroup());
+    // Those who wait for their group come first.
+    if (checkpointDue()) self.postMessage(checkpoint());
   }
+}
+
+function checkpointDue(): boolean {
+  return checkpointWanted || (writer?.uncovered ?? 0) >= checkpointEntries;
+}
+
+function checkpoint(): ThreadAnswer {
+  if (writer === null) throw new Error("the ledger is not open");
+  checkpointWanted = false;
+  return { kind: "checkpoint", note: writer.checkpoint() };
 }
 
 async function commitGroup(): Promise<ThreadAnswer> {
@@ -114,5 +163,6 @@ async function commitGroup(): Promise<ThreadAnswer> {
 async function close(): Promise<ThreadAnswer> {
   if (writer === null) throw new Error("the ledger is not open");
   await committing;
+  clearInterval(rhythm);
   return { kind: "closed", checkpoint: writer.close() };
 }

@@ -12,7 +12,12 @@ interface Pending {
 export interface LedgerOptions extends Omit<OpenMessage, "kind"> {
   /** Called once when the ledger can't be written any more; the gate must stop. */
   readonly onFailure: (error: LedgerError) => void;
+  /** Called with each signed checkpoint, once it is stored and mirrored. */
+  readonly onCheckpoint?: (note: string) => void;
 }
+
+/** Least time between checkpoints that somebody asks for: each costs syncs, and work for witnesses. */
+const DEMAND_MS = 1_000;
 
 /**
  * The gate's side of the writer thread. An act resolves when it is durable and rejects when it is not known to be;
@@ -26,6 +31,9 @@ export class Ledger {
   private readonly onFailure: (error: LedgerError) => void;
   private readonly pending = new Map<number, Pending>();
   private nextId = 0;
+  private readonly onCheckpoint: (note: string) => void;
+  private demand: PromiseWithResolvers<string> | null = null;
+  private demandedAt = Number.NEGATIVE_INFINITY;
   private failure: LedgerError | null = null;
   private groups = 0;
   private acts = 0;
@@ -35,13 +43,14 @@ export class Ledger {
     this.log = opened.log;
     this.pepper = opened.pepper;
     this.onFailure = options.onFailure;
+    this.onCheckpoint = options.onCheckpoint ?? (() => undefined);
     worker.onmessage = (event: MessageEvent<ThreadAnswer>) => this.receive(event.data);
     worker.onerror = (event) => this.fail(new LedgerError("ledger_failed", event.message));
   }
 
   static async open(options: LedgerOptions): Promise<Ledger> {
     const worker = new Worker(workerEntry("gate/ledger-thread.ts"));
-    const { onFailure: _, ...message } = options;
+    const { onFailure: _, onCheckpoint: __, ...message } = options;
     const opened = await new Promise<Extract<ThreadAnswer, { kind: "opened" }>>((resolve, reject) => {
       worker.onmessage = (event: MessageEvent<ThreadAnswer>) => {
         const answer = event.data;
@@ -73,6 +82,21 @@ export class Ledger {
     return promise as Promise<ActResult<N>>; // the thread answers with what the named act returned
   }
 
+  /**
+   * Signs a checkpoint over all that is durable now, out of the usual rhythm. Those who ask meanwhile share it; null
+   * when one was asked for less than a second ago.
+   * @param now monotonic milliseconds
+   */
+  checkpoint(now: number): Promise<string> | null {
+    if (this.failure !== null) return Promise.reject(this.failure);
+    if (this.demand !== null) return this.demand.promise;
+    if (now - this.demandedAt < DEMAND_MS) return null;
+    this.demandedAt = now;
+    this.demand = Promise.withResolvers<string>();
+    this.worker.postMessage({ kind: "checkpoint" } satisfies ThreadMessage);
+    return this.demand.promise;
+  }
+
   /** Commits what waits, signs a checkpoint and closes the files. */
   async close(): Promise<string> {
     if (this.failure !== null) throw this.failure;
@@ -97,6 +121,11 @@ export class Ledger {
 
   private receive(answer: ThreadAnswer): void {
     if (answer.kind === "failed") this.fail(failureOf(answer));
+    if (answer.kind === "checkpoint") {
+      this.demand?.resolve(answer.note);
+      this.demand = null;
+      this.onCheckpoint(answer.note);
+    }
     if (answer.kind !== "done") return;
     this.groups++;
     this.acts += answer.ids.length;
@@ -112,6 +141,7 @@ export class Ledger {
     this.failure = error;
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
+    this.demand?.reject(error);
     this.onFailure(error);
   }
 }

@@ -5,6 +5,7 @@ import { leafHash, openJws, verifyJws } from "./entry/jws.ts";
 import { LedgerError } from "./errors.ts";
 import { applyRotation } from "./key-rotation.ts";
 import { CompactTree } from "./tree.ts";
+import { interiorNodes, TreeStore } from "./tree-store.ts";
 
 /** What a writer needs to go on: the head, the keys, the right edge of the tree. */
 export interface LoadedLog {
@@ -20,7 +21,7 @@ const VERIFIED_TAIL = 1000;
 
 /**
  * Reads a log back before writing on it, and refuses one that is not what it says: leaf hashes, sequence, the key
- * history with its signatures, the chain and signatures of the tail, stored checkpoints. Null for an empty log.
+ * history with its signatures, the chain and signatures of the tail, stored checkpoints, stored nodes of the tree. Null for an empty log.
  * (`latchgate verify` checks everything.) Throws `ledger_damaged`.
  */
 export function loadLog(db: Database): LoadedLog | null {
@@ -37,6 +38,9 @@ export function loadLog(db: Database): LoadedLog | null {
       .map((row) => [row.size, Buffer.from(row.root)]),
   );
   const tree = new CompactTree();
+  const nodes = new TreeStore(db);
+  /** First entry whose nodes are not stored as they follow from it. */
+  let strayNode: number | null = null;
   let head: string | null = null;
   const rows = db.query<{ seq: number; jws: string; hash: Uint8Array }, []>(
     "SELECT seq, jws, hash FROM entries ORDER BY seq",
@@ -51,7 +55,7 @@ export function loadLog(db: Database): LoadedLog | null {
         throw damaged(seq, "the entry does not continue the chain");
     }
     head = leaf.toString("hex");
-    tree.push(leaf);
+    if (!tree.push(leaf).every((node) => nodes.holds(node))) strayNode ??= seq;
     const root = roots.get(tree.size);
     if (root !== undefined && !tree.root().equals(root))
       throw damaged(seq, "a stored checkpoint has another root");
@@ -59,6 +63,10 @@ export function loadLog(db: Database): LoadedLog | null {
   }
   if (head === null || roots.size > 0)
     throw damaged(tree.size, "entries that a checkpoint covers are missing");
+  if (strayNode !== null)
+    throw damaged(strayNode, "a stored node of the tree does not follow from the entries");
+  if (nodes.count() !== interiorNodes(tree.size))
+    throw damaged(tree.size, "nodes of the tree are stored that no entry leads to");
   return { log, history: history.keys, tree, head };
 }
 

@@ -7,6 +7,13 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
   return sha256(NODE_PREFIX, left, right);
 }
 
+/** A complete subtree of 2^level leaves that starts at leaf `index · 2^level`; level 0 are the leaves themselves. */
+export interface TreeNode {
+  readonly level: number;
+  readonly index: number;
+  readonly hash: Uint8Array;
+}
+
 /**
  * An RFC 6962 tree that keeps only its right edge: the roots of the perfect subtrees that make up the tree, largest
  * first. Adding a leaf costs O(log n) at worst and O(1) on average.
@@ -19,7 +26,9 @@ export class CompactTree {
     return this.count;
   }
 
-  push(leaf: Uint8Array): void {
+  /** Adds a leaf. Gives the interior nodes that it completes, lowest first: one per leaf on average. */
+  push(leaf: Uint8Array): readonly TreeNode[] {
+    const completed: TreeNode[] = [];
     let height = 0;
     let hash: Buffer = Buffer.from(leaf);
     for (;;) {
@@ -28,9 +37,11 @@ export class CompactTree {
       this.subtrees.pop();
       hash = nodeHash(last.hash, hash);
       height++;
+      completed.push({ level: height, index: Math.floor(this.count / 2 ** height), hash });
     }
     this.subtrees.push({ height, hash });
     this.count++;
+    return completed;
   }
 
   /** MTH of all leaves so far; of the empty list it is SHA-256 of nothing. */

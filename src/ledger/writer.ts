@@ -13,9 +13,11 @@ import { type EntryBody, type EntryType, PAYLOADS } from "./entry/types.ts";
 import { LedgerError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
 import { type LoadedLog, loadLog } from "./load.ts";
+import type { Mirrors } from "./mirrors.ts";
 import { SCHEMA_VERSION } from "./store/database.ts";
 import { type Payload, PayloadWriter } from "./store/payloads.ts";
 import type { CompactTree } from "./tree.ts";
+import { TreeStore } from "./tree-store.ts";
 
 /** An entry as it stands in the log. */
 export interface Appended {
@@ -54,6 +56,8 @@ export interface WriterOptions {
   readonly acts: Readonly<Record<string, Act>>;
   readonly now: () => number;
   readonly gateVersion: string;
+  /** Where checkpoints go beside the log, and what the log must extend; none when absent. */
+  readonly mirrors?: Mirrors;
 }
 
 /**
@@ -70,10 +74,13 @@ export class LedgerWriter {
   private readonly log: string;
   private readonly history: KeyHistory;
   private readonly tree: CompactTree;
+  private readonly nodes: TreeStore;
   private head: string | null;
   private kid: string;
   private key: KeyObject;
   private broken = false;
+  /** Entries that no checkpoint covers yet; those about checkpoints don't count. */
+  private fresh: number;
 
   constructor(options: WriterOptions) {
     this.options = options;
@@ -88,7 +95,10 @@ export class LedgerWriter {
     this.log = loaded.log;
     this.history = loaded.history;
     this.tree = loaded.tree;
+    this.nodes = new TreeStore(options.db);
+    options.mirrors?.check(loaded.log, loaded.tree.size, (size) => this.nodes.root(size));
     this.head = loaded.head;
+    this.fresh = uncovered(options.db);
     const evidence = this.history.current("evidence");
     this.kid = evidence.kid;
     this.key = options.keyring.load("evidence", evidence.kid);
@@ -104,7 +114,8 @@ export class LedgerWriter {
 
   /** Opens a new log: four keys, and the entry that introduces them, signed by the first of them. */
   private create(): LoadedLog {
-    const { keyring, now, gateVersion, db } = this.options;
+    const { keyring, now, gateVersion, db, mirrors } = this.options;
+    mirrors?.checkEmpty();
     const evidence = keyring.create("evidence");
     const keys = {
       evidence: evidence.jwk as Ed25519Jwk, // made as such for this purpose
@@ -155,7 +166,6 @@ export class LedgerWriter {
       time,
     );
     const [results] = await Promise.all([this.commit(tasks, time, leaves), stored]);
-    for (const leaf of leaves) this.tree.push(leaf);
     this.broken = false;
     return results;
   }
@@ -164,7 +174,9 @@ export class LedgerWriter {
   private async commit(tasks: readonly Task[], time: number, leaves: Buffer[]): Promise<unknown[]> {
     return this.options.db.transaction(() => {
       this.checkHead();
-      return tasks.map((task) => this.perform(task, time, leaves));
+      const results = tasks.map((task) => this.perform(task, time, leaves));
+      for (const leaf of leaves) this.nodes.write(this.tree.push(leaf));
+      return results;
     })();
   }
 
@@ -200,6 +212,7 @@ export class LedgerWriter {
     const jws = signEntry(payload as unknown as Json, this.kid, this.key);
     const hash = this.store(payload as unknown as EntryPayload, jws);
     leaves.push(hash);
+    if (type !== "checkpoint.anchored") this.fresh++;
     this.head = hash.toString("hex");
     return { seq, id, jws, leafHash: this.head, time: now };
   }
@@ -238,8 +251,14 @@ export class LedgerWriter {
     return { previous, kid: fresh.kid };
   }
 
-  /** Signs and stores a checkpoint of the log as it is. */
+  /** How many entries wait for a checkpoint. */
+  get uncovered(): number {
+    return this.fresh;
+  }
+
+  /** Signs and stores a checkpoint of the log as it is. Between groups only. */
   checkpoint(): string {
+    if (this.broken) throw new Error("the ledger writer is busy or has failed before");
     const { kid, jwk } = this.history.current("checkpoint");
     const publicKey = jwk.kty === "OKP" ? fromBase64url(jwk.x) : null;
     if (publicKey === null) throw new Error("the checkpoint key is not an ed25519 key");
@@ -248,12 +267,15 @@ export class LedgerWriter {
     this.options.db
       .query("INSERT OR IGNORE INTO checkpoints (size, root, note) VALUES (?, ?, ?)")
       .run(checkpoint.size, checkpoint.root, note);
+    this.fresh = 0;
+    this.options.mirrors?.append(note);
     return note;
   }
 
   /** Signs a checkpoint, folds the write-ahead logs into the files and closes both. Returns the checkpoint's note. */
   close(): string {
     const note = this.checkpoint();
+    this.options.mirrors?.close();
     this.payloads.close();
     for (const db of [this.options.db, this.options.payloads]) {
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -261,4 +283,15 @@ export class LedgerWriter {
     }
     return note;
   }
+}
+
+/** Entries behind the last checkpoint that count towards the next. */
+function uncovered(db: Database): number {
+  const row = db
+    .query<{ n: number }, []>(
+      `SELECT count(*) AS n FROM entries
+       WHERE seq >= (SELECT coalesce(max(size), 0) FROM checkpoints) AND type <> 'checkpoint.anchored'`,
+    )
+    .get();
+  return row?.n ?? 0;
 }

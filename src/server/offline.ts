@@ -1,7 +1,9 @@
+import { loadConfig } from "../config/load.ts";
 import type { LatchGateError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { lockLedger } from "../ledger/lock.ts";
+import { checkpointRhythm } from "./evidence.ts";
 import { projectPaths } from "./project-paths.ts";
 
 /** Rotates a key of a ledger whose gate is stopped, under the ledger's lock. Throws `ledger_locked` when it runs. */
@@ -10,6 +12,7 @@ export async function rotateOffline(
   purpose: "evidence" | "checkpoint" | "lease",
 ): Promise<{ readonly previous: string; readonly kid: string }> {
   const paths = projectPaths(dir);
+  const config = loadConfig(paths.config, process.env);
   const lock = lockLedger(paths.lock);
   try {
     let failure: LatchGateError | null = null;
@@ -19,6 +22,7 @@ export async function rotateOffline(
       keysDir: paths.keys,
       gateVersion: VERSION,
       groupLimit: 1,
+      checkpoints: checkpointRhythm(dir, config),
       onFailure: (error) => {
         failure = error;
       },

@@ -2,12 +2,23 @@ import type { Answer } from "../gate/respond.ts";
 import type { ServerContext } from "./context.ts";
 import { type FrontRequest, type FrontResponse, HttpFault, type SocketLabel } from "./front/index.ts";
 
+/** An answer that is not JSON. */
+export interface TextAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly text: string;
+}
+
 /** One route: `{id}` stands for one path segment, as sent. */
 export interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
   readonly sockets: readonly SocketLabel[];
-  readonly handle: (context: ServerContext, request: FrontRequest, id: string) => Promise<Answer> | Answer;
+  readonly handle: (
+    context: ServerContext,
+    request: FrontRequest,
+    id: string,
+  ) => Promise<Answer | TextAnswer> | Answer | TextAnswer;
 }
 
 export const BOTH: readonly SocketLabel[] = ["client", "admin"];
@@ -83,7 +94,7 @@ export async function serveRequest(
   request: FrontRequest,
   response: FrontResponse,
 ): Promise<void> {
-  let answer: Answer;
+  let answer: Answer | TextAnswer;
   try {
     const { route, id } = router.find(request);
     answer = await route.handle(context, request, id);
@@ -92,5 +103,6 @@ export async function serveRequest(
     response.json(405, JSON.parse(error.body()), { allow: error.allow });
     return;
   }
-  response.json(answer.status, answer.body, answer.headers);
+  if ("text" in answer) response.text(answer.status, answer.contentType, answer.text);
+  else response.json(answer.status, answer.body, answer.headers);
 }

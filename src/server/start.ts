@@ -18,6 +18,7 @@ import { createSandbox } from "../sandbox/index.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { localTargets, openHost } from "./egress.ts";
+import { checkpointRhythm } from "./evidence.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
 import { currentLeaseSigner, leaseKeys } from "./keys.ts";
 import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
@@ -80,6 +81,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       keysDir: at.keys,
       gateVersion: VERSION,
       groupLimit: config.ledger.group_limit,
+      checkpoints: checkpointRhythm(dir, config),
       onFailure: (error: LedgerError) => fatal(error),
     };
     const [sandbox, ledger] = await Promise.all([

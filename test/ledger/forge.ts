@@ -88,11 +88,33 @@ export function rewriteRows(rows: readonly StoredEntry[], { edit, keys }: Rewrit
   });
 }
 
+/** The stored tree anew, level by level: the hash over each pair of the level below (RFC 6962 §2.1). */
+export function writeNodes(db: Database, leaves: readonly Uint8Array[]): void {
+  db.run("DELETE FROM nodes");
+  let below = leaves;
+  for (let level = 1; below.length > 1; level++) {
+    const pairs = Array.from({ length: Math.floor(below.length / 2) }, (_, i) =>
+      createHash("sha256")
+        .update(Buffer.of(1))
+        .update(below[2 * i] ?? "")
+        .update(below[2 * i + 1] ?? "")
+        .digest(),
+    );
+    for (const [i, hash] of pairs.entries())
+      db.query("INSERT INTO nodes (level, idx, hash) VALUES (?, ?, ?)").run(level, i, hash);
+    below = pairs;
+  }
+}
+
 /** As {@link rewriteRows}, in the file. Checkpoints go, as who rewrites would do it. */
 export function rewrite(path: string, how: Rewrite): void {
   const rows = rewriteRows(readRows(path), how);
   withDatabase(path, (db) => {
     db.run("DELETE FROM checkpoints");
+    writeNodes(
+      db,
+      rows.map(({ hash }) => hash),
+    );
     for (const { seq, jws, hash } of rows)
       db.query("UPDATE entries SET jws = ?, hash = ? WHERE seq = ?").run(jws, hash, seq);
   });

@@ -1,9 +1,10 @@
 /** A log in a scratch folder, written by the real writer with acts of the test's own. */
 import type { Database } from "bun:sqlite";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Keyring } from "../../src/ledger/keyring.ts";
+import { Mirrors } from "../../src/ledger/mirrors.ts";
 import { openLedgerDatabase, openPayloadDatabase } from "../../src/ledger/store/database.ts";
 import { type LedgerTransaction, LedgerWriter, type Task } from "../../src/ledger/writer.ts";
 
@@ -51,7 +52,11 @@ export const task = (
 /** Milliseconds; every group of a scratch log has the next one. */
 const START = 1_700_000_000_000;
 
-export function scratchLog(dir = mkdtempSync(join(tmpdir(), "latchgate-log-"))): ScratchLog {
+export function scratchLog(
+  dir = mkdtempSync(join(tmpdir(), "latchgate-log-")),
+  mirrors = new Mirrors([]),
+): ScratchLog {
+  mkdirSync(dir, { recursive: true });
   const ledger = join(dir, "ledger.db");
   const payloads = join(dir, "payloads.db");
   const keys = join(dir, "keys");
@@ -65,6 +70,7 @@ export function scratchLog(dir = mkdtempSync(join(tmpdir(), "latchgate-log-"))):
     acts: ACTS,
     now: () => time++,
     gateVersion: "test",
+    mirrors,
   });
   return {
     dir,

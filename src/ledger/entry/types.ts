@@ -222,6 +222,23 @@ export const BODIES = {
     kid: thumbprint,
     possession: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature"),
   }),
+  /** Written only when a quorum of configured witnesses has cosigned, each cosignature verified. */
+  "checkpoint.anchored": closed({
+    size: integer,
+    root: hash,
+    /** How many of the configured witnesses had to cosign. */
+    quorum: integer,
+    /** C2SP tlog-cosignature, `cosignature/v1`; seconds since the epoch, raw Ed25519 key and signature as base64url. */
+    cosignatures: list(
+      closed({
+        witness: name,
+        public_key: thumbprint,
+        timestamp: integer,
+        signature: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature"),
+      }),
+      64,
+    ),
+  }),
   "shed.summary": closed({
     since: time,
     until: time,

@@ -1,9 +1,10 @@
 import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, constants, openSync } from "node:fs";
 import { LedgerError } from "../errors.ts";
+import { migrate } from "./migrations.ts";
 
-/** Version of the tables; raised with a migration, never silently. */
-export const SCHEMA_VERSION = 1;
+/** Version of the tables; raised with a migration (migrations.ts), never silently. */
+export const SCHEMA_VERSION = 2;
 
 /**
  * Evidence, and the state that must commit with it. Everything beside `entries` and `checkpoints` is a projection of
@@ -17,6 +18,11 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE INDEX IF NOT EXISTS entries_type ON entries (type, seq);
 CREATE INDEX IF NOT EXISTS entries_trace ON entries (trace_id) WHERE trace_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS nodes (
+  level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, idx)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cosignatures (
+  size INTEGER NOT NULL, witness TEXT NOT NULL, public_key TEXT NOT NULL, timestamp INTEGER NOT NULL,
+  line TEXT NOT NULL, UNIQUE (size, public_key));
 CREATE TABLE IF NOT EXISTS leases (
   session_id TEXT PRIMARY KEY, lease_jti TEXT NOT NULL, tenant TEXT NOT NULL, principal TEXT NOT NULL,
   jkt TEXT NOT NULL, scopes TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER NOT NULL, fs_root TEXT,
@@ -71,7 +77,7 @@ export function openLedgerDatabase(path: string, stateTables: readonly string[])
   const row = db.query<{ value: string }, []>("SELECT value FROM meta WHERE name = 'schema'").get();
   if (row === null)
     db.query("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(String(SCHEMA_VERSION));
-  else if (row.value !== String(SCHEMA_VERSION))
+  else if (row.value !== String(SCHEMA_VERSION) && !migrate(db, row.value, SCHEMA_VERSION))
     throw new LedgerError(
       "ledger_unsupported",
       `the ledger has schema ${row.value}, this gate writes ${SCHEMA_VERSION}`,

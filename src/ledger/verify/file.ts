@@ -23,7 +23,7 @@ export interface VerifyOptions {
   readonly progress?: (done: number, total: number) => void;
 }
 
-interface OpenFile {
+export interface OpenFile {
   readonly db: Database;
   close(): void;
 }
@@ -42,7 +42,7 @@ function opened(db: Database): OpenFile {
  * Opens a ledger file for reading: beside a gate that writes, on a copy, or on media that can't be written. There the
  * index of a write-ahead log can't be made: without such a log the file is read as it is, with one both are copied.
  */
-function openReadOnly(path: string): OpenFile {
+export function openLedgerFile(path: string): OpenFile {
   if (!existsSync(path)) throw new LedgerError("ledger_unreadable", `there is no file ${path}`);
   try {
     accessSync(dirname(path), fsConstants.W_OK);
@@ -82,7 +82,7 @@ function openSealed(path: string): OpenFile {
 export function verifyLedgerFile(path: string, options: VerifyOptions): VerifyReport {
   let file: OpenFile;
   try {
-    file = openReadOnly(path);
+    file = openLedgerFile(path);
   } catch (cause) {
     if (cause instanceof LedgerError) throw cause;
     throw new LedgerError("ledger_unreadable", `${path} is not a ledger: ${messageOf(cause)}`, { cause });

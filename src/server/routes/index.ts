@@ -3,6 +3,7 @@ import { actionRoutes } from "./actions.ts";
 import { adminRoutes } from "./admin.ts";
 import { approvalRoutes } from "./approvals.ts";
 import { auditRoutes } from "./audit.ts";
+import { checkpointRoutes } from "./checkpoints.ts";
 import { executeRoutes } from "./execute.ts";
 import { healthRoutes } from "./health.ts";
 import { leaseRoutes } from "./leases.ts";
@@ -15,6 +16,7 @@ export const ROUTES: readonly Route[] = [
   ...executeRoutes,
   ...approvalRoutes,
   ...receiptRoutes,
+  ...checkpointRoutes,
   ...auditRoutes,
   ...adminRoutes,
 ];

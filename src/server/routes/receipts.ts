@@ -15,8 +15,17 @@ export const receiptRoutes: readonly Route[] = [
   { method: "GET", path: "/v1/receipt-keys", sockets: BOTH, handle: receiptKeys },
 ];
 
-/** On the client socket a lease reads its own principal's receipts; on the admin socket an operator reads any. */
 function receipt(context: ServerContext, request: FrontRequest, id: string): Answer {
+  const found = readableReceipt(context, request, id);
+  return "payload" in found ? ok(receiptView(context.gate, found)) : found;
+}
+
+/** On the client socket a lease reads its own principal's receipts; on the admin socket an operator reads any. */
+export function readableReceipt(
+  context: ServerContext,
+  request: FrontRequest,
+  id: string,
+): ReadEntry | Answer {
   const { gate } = context;
   const reader =
     request.socket === "admin" ? operatorOf(context, request, "read") : callerOf(context, request);
@@ -29,7 +38,7 @@ function receipt(context: ServerContext, request: FrontRequest, id: string): Ans
     "operator" in reader
       ? reader.operator.tenant === null || reader.operator.tenant === tenant
       : reader.tenant === tenant && reader.principal === principal;
-  return mayRead ? ok(receiptView(gate, entry)) : missing;
+  return mayRead ? entry : missing;
 }
 
 const FAILURE_CLASS: Readonly<Record<string, string | null>> = {
