@@ -2,43 +2,75 @@
  * Closed schemas for entry bodies: small, allocation-free checks, since the verifier runs them once per entry.
  * A schema returns null when the value fits, else where it does not.
  */
-export type Schema<T> = ((value: unknown, at: string) => string | null) & { readonly type?: T };
+export type Schema<T> = ((value: unknown, at: string) => string | null) & {
+  readonly type?: T;
+  readonly shape?: Shape;
+};
+
+/** What a schema admits, as JSON Schema 2020-12: the published format is made of it. Lengths are UTF-16 code units. */
+export type Shape = Readonly<Record<string, unknown>>;
+
+/** Gives a check its shape. */
+export function shaped<T>(shape: Shape, check: (value: unknown, at: string) => string | null): Schema<T> {
+  return Object.assign(check, { shape });
+}
+
+/** The empty shape stands for a schema that does not say what it admits; the published format may have none. */
+const shapeOf = (schema: Schema<unknown>): Shape => schema.shape ?? {};
 
 export type Infer<S> = S extends Schema<infer T> ? T : never;
 
 export function text(longest = 1024): Schema<string> {
-  return (value, at) =>
-    typeof value === "string" && value.length <= longest && value.isWellFormed() ? null : `${at}: not a text`;
+  return shaped({ type: "string", maxLength: longest }, (value, at) =>
+    typeof value === "string" && value.length <= longest && value.isWellFormed() ? null : `${at}: not a text`,
+  );
 }
 
 export function pattern(regex: RegExp, what: string): Schema<string> {
-  return (value, at) => (typeof value === "string" && regex.test(value) ? null : `${at}: not ${what}`);
+  return shaped({ type: "string", pattern: regex.source, description: what }, (value, at) =>
+    typeof value === "string" && regex.test(value) ? null : `${at}: not ${what}`,
+  );
 }
 
 export function oneOf<const T extends string>(...values: readonly T[]): Schema<T> {
   const set: ReadonlySet<unknown> = new Set(values);
-  return (value, at) => (set.has(value) ? null : `${at}: not one of ${values.join(", ")}`);
+  return shaped({ enum: values }, (value, at) =>
+    set.has(value) ? null : `${at}: not one of ${values.join(", ")}`,
+  );
 }
 
-export const integer: Schema<number> = (value, at) =>
-  Number.isSafeInteger(value) && (value as number) >= 0 ? null : `${at}: not a non-negative integer`;
+export const integer: Schema<number> = shaped(
+  { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+  (value, at) =>
+    Number.isSafeInteger(value) && (value as number) >= 0 ? null : `${at}: not a non-negative integer`,
+);
 
-export const boolean: Schema<boolean> = (value, at) =>
-  typeof value === "boolean" ? null : `${at}: not a boolean`;
+export const boolean: Schema<boolean> = shaped({ type: "boolean" }, (value, at) =>
+  typeof value === "boolean" ? null : `${at}: not a boolean`,
+);
 
 export function nullable<T>(schema: Schema<T>): Schema<T | null> {
-  return (value, at) => (value === null ? null : schema(value, at));
+  return shaped({ anyOf: [shapeOf(schema), { type: "null" }] }, (value, at) =>
+    value === null ? null : schema(value, at),
+  );
+}
+
+/** One of two; what does not fit is told by the second. */
+export function either<A, B>(first: Schema<A>, second: Schema<B>): Schema<A | B> {
+  return shaped({ anyOf: [shapeOf(first), shapeOf(second)] }, (value, at) =>
+    first(value, at) === null ? null : second(value, at),
+  );
 }
 
 export function list<T>(schema: Schema<T>, longest = 256): Schema<readonly T[]> {
-  return (value, at) => {
+  return shaped({ type: "array", items: shapeOf(schema), maxItems: longest }, (value, at) => {
     if (!Array.isArray(value) || value.length > longest) return `${at}: not a list of at most ${longest}`;
     for (let i = 0; i < value.length; i++) {
       const fault = schema(value[i], at);
       if (fault !== null) return `${fault} (item ${i})`;
     }
     return null;
-  };
+  });
 }
 
 /** An object with exactly these members: none missing, none more. */
@@ -57,5 +89,11 @@ export function closed<M extends Record<string, Schema<unknown>>>(
     for (const name in object) if (!Object.hasOwn(members, name)) return `${at}.${name}: unknown member`;
     return null;
   };
-  return Object.assign(check, { members });
+  const shape: Shape = {
+    type: "object",
+    properties: Object.fromEntries(entries.map(([name, schema]) => [name, shapeOf(schema)])),
+    required: Object.keys(members),
+    additionalProperties: false,
+  };
+  return Object.assign(check, { members, shape });
 }

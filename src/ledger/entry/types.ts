@@ -1,6 +1,7 @@
 import {
   boolean,
   closed,
+  either,
   type Infer,
   integer,
   list,
@@ -8,6 +9,7 @@ import {
   oneOf,
   pattern,
   type Schema,
+  shaped,
   text,
 } from "./schema.ts";
 
@@ -30,8 +32,7 @@ const boundary = oneOf("jailed", "uid", "same_uid");
 const risk = oneOf("low", "medium", "high", "critical");
 const ed25519 = closed({ kty: oneOf("OKP"), crv: oneOf("Ed25519"), x: thumbprint });
 const p256 = closed({ kty: oneOf("EC"), crv: oneOf("P-256"), x: thumbprint, y: thumbprint });
-const anyJwk: Schema<Infer<typeof ed25519> | Infer<typeof p256>> = (value, at) =>
-  ed25519(value, at) === null ? null : p256(value, at);
+const anyJwk = either(ed25519, p256);
 
 const caller = { trace_id: id, tenant: name, principal: name, session_id: id } as const;
 const action = { action_id: name, action_version: name, action_digest: digest } as const;
@@ -63,8 +64,7 @@ const fsEffect = closed({
   reached: oneOf("none", "maybe", "confirmed"),
   error: nullable(name),
 });
-const effect: Schema<Infer<typeof httpEffect> | Infer<typeof fsEffect>> = (value, at) =>
-  httpEffect(value, at) === null ? null : fsEffect(value, at);
+const effect = either(httpEffect, fsEffect);
 
 /** The body of each entry type, version 1. Nothing else may be in an entry. */
 export const BODIES = {
@@ -266,7 +266,7 @@ export interface Envelope {
 }
 
 const envelope = {
-  v: ((value: unknown, at: string) => (value === 1 ? null : `${at}: not 1`)) as Schema<1>,
+  v: shaped<1>({ const: 1 }, (value, at) => (value === 1 ? null : `${at}: not 1`)),
   log: id,
   seq: integer,
   id,
