@@ -10,7 +10,11 @@ export async function build(outfile = join(dist, "latchgate")): Promise<string> 
   mkdirSync(dist, { recursive: true });
   const fresh = `${outfile}.new`;
   const result = await Bun.build({
-    entrypoints: [join(root, "src/main.ts"), join(root, "src/gate/ledger-thread.ts")],
+    entrypoints: [
+      join(root, "src/main.ts"),
+      join(root, "src/gate/ledger-thread.ts"),
+      join(root, "src/ledger/verify/signature-worker.ts"),
+    ],
     root: join(root, "src"),
     target: "bun",
     minify: { whitespace: true, syntax: true },

@@ -8,7 +8,8 @@ import { UsageError } from "./exit-code.ts";
  * joined to its flag (`--reason=-x`), so that a forgotten value never swallows the next flag; a lone `-` is a value.
  */
 export function readArgv(command: Command, words: readonly string[]): ReadWords {
-  const values: Record<string, string | boolean | undefined> = {};
+  const values: Record<string, string | readonly string[] | boolean | undefined> = {};
+  const lists: Record<string, string[]> = {};
   const positionals: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
@@ -24,22 +25,31 @@ export function readArgv(command: Command, words: readonly string[]): ReadWords 
     const shown = split < 0 ? word : word.slice(0, split);
     const joined = split < 0 ? undefined : word.slice(split + 1);
     const [name, arg] = flagOf(command, shown);
-    if (name in values) throw new UsageError(`${shown} is given twice`);
+    if (name in values && arg.repeatable !== true) throw new UsageError(`${shown} is given twice`);
     if (arg.type === "boolean") {
       if (joined !== undefined) throw new UsageError(`${shown} takes no value`);
       values[name] = true;
-    } else if (joined !== undefined || arg.optionalValue === true) values[name] = joined ?? "";
-    else {
+      continue;
+    }
+    let value = joined ?? "";
+    if (joined === undefined && arg.optionalValue !== true) {
       const next = words[i + 1];
       if (next === undefined || (next.startsWith("-") && next !== "-"))
         throw new UsageError(`${shown} needs a value`, `write it as ${shown}=${arg.valueHint ?? "VALUE"}`);
-      values[name] = next;
+      value = next;
       i++;
     }
+    if (arg.repeatable === true) {
+      const list = lists[name] ?? [];
+      lists[name] = list;
+      list.push(value);
+      values[name] = list;
+    } else values[name] = value;
   }
   for (const [name, arg] of Object.entries(command.args)) {
     if (arg.type === "positional") values[name] = positionals.shift();
     else if (arg.type === "boolean") values[name] ??= false;
+    else if (arg.repeatable === true) values[name] ??= [];
     const required = arg.type === "positional" ? arg.required !== false : arg.required === true;
     if (required && values[name] === undefined)
       throw new UsageError(

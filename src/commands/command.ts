@@ -11,19 +11,23 @@ export type Arg = {
   readonly required?: boolean;
   /** A string flag that may stand without a value, and is then the empty text. */
   readonly optionalValue?: true;
+  /** A string flag that may be given several times; its value is the list of them, empty when there is none. */
+  readonly repeatable?: true;
 };
 
 export type Args = { readonly [name: string]: Arg };
 
 type Value<A extends Arg> = A["type"] extends "boolean"
   ? boolean
-  : A["required"] extends true
-    ? string
-    : A["type"] extends "positional"
-      ? A["required"] extends false
-        ? string | undefined
-        : string
-      : string | undefined;
+  : A["repeatable"] extends true
+    ? readonly string[]
+    : A["required"] extends true
+      ? string
+      : A["type"] extends "positional"
+        ? A["required"] extends false
+          ? string | undefined
+          : string
+        : string | undefined;
 
 export type Values<T extends Args> = { readonly [K in keyof T]: Value<T[K]> };
 
@@ -50,7 +54,7 @@ export interface CommandSpec<T extends Args> {
 
 /** A command line as it was read, before a command gives its flags their types. */
 export interface ReadWords {
-  readonly args: Readonly<Record<string, string | boolean | undefined>>;
+  readonly args: Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
   readonly rest: readonly string[];
 }
 

@@ -1,8 +1,13 @@
-import { verifyLedgerFile } from "../ledger/verify/file.ts";
+import { availableParallelism } from "node:os";
+import { readAnchor } from "../ledger/verify/anchors.ts";
+import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
 import { EXIT_CODES } from "../ledger/verify/report.ts";
 import { readTrust } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
+import { UsageError } from "./exit-code.ts";
 import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
+
+const MOST_THREADS = 256;
 
 export default defineCommand({
   meta: {
@@ -20,6 +25,17 @@ export default defineCommand({
       description: "Fingerprint that was noted when the log began, or a file with a JWK set",
       valueHint: "FINGERPRINT|JWKS",
     },
+    anchor: {
+      type: "string",
+      description: "Checkpoint kept elsewhere: a file, or 'SIZE ROOT-HEX'; may be given several times",
+      valueHint: "CHECKPOINT",
+      repeatable: true,
+    },
+    threads: {
+      type: "string",
+      description: "Threads that check signatures; as many as there are cores by default",
+      valueHint: "N",
+    },
     strict: {
       type: "boolean",
       description: `Calls without a receipt count as damage (exit ${EXIT_CODES.unresolved})`,
@@ -28,8 +44,12 @@ export default defineCommand({
   async run({ args }) {
     const trust = readTrust(args.trust);
     const bar = isTerminal(2) && !args.json;
-    const report = verifyLedgerFile(args.file, {
+    const threads = args.threads === undefined ? availableParallelism() : Number(args.threads);
+    if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
+      throw new UsageError(`--threads takes a number from 1 to ${MOST_THREADS}`);
+    const report = await verifyLedgerFileWith(threads, args.file, {
       trust,
+      anchors: args.anchor.map(readAnchor),
       strict: args.strict,
       ...(bar
         ? {
@@ -48,6 +68,7 @@ export default defineCommand({
         `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
       );
       lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
+      if (report.anchored_to !== null) lines.push(`anchored up to entry ${report.anchored_to}`);
       if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
       await printLine(lines.join("\n"));
     }

@@ -1,7 +1,7 @@
 import { messageOf } from "../core/errors.ts";
 import { LedgerError } from "./errors.ts";
 import { findReceipt, proveEntry } from "./prove.ts";
-import { openLedgerFile } from "./verify/file.ts";
+import { openLedgerFile } from "./verify/open-file.ts";
 
 /**
  * The proof of a receipt from a ledger file alone; null when the receipt is not in it. Throws `ledger_unreadable`,

@@ -53,6 +53,17 @@ export function openJws(jws: string): OpenedJws | null {
   }
 }
 
+/** As {@link openJws}, for a text that it has taken apart before, elsewhere: nothing is checked again. */
+export function openCheckedJws(jws: string): OpenedJws | null {
+  const first = jws.indexOf(".");
+  const second = jws.indexOf(".", first + 1);
+  const kid = kidOf(jws.slice(0, first));
+  if (kid === null) return null;
+  const payload = Buffer.from(jws.slice(first + 1, second), "base64url").toString("utf8");
+  const signature = Buffer.from(jws.slice(second + 1), "base64url");
+  return { kid, payload, signature, input: jws.slice(0, second) };
+}
+
 function kidOf(header: string): string | null {
   const known = headers.get(header);
   if (known !== undefined) return known;

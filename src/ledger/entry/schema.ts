@@ -77,21 +77,22 @@ export function list<T>(schema: Schema<T>, longest = 256): Schema<readonly T[]> 
 export function closed<M extends Record<string, Schema<unknown>>>(
   members: M,
 ): Schema<{ readonly [K in keyof M]: Infer<M[K]> }> & { readonly members: M } {
-  const entries = Object.entries(members);
+  const entries = Object.entries(members).map(([name, schema]) => ({ name, schema, below: `.${name}` }));
   const check = (value: unknown, at: string) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return `${at}: not an object`;
     const object = value as Record<string, unknown>;
-    for (const [name, schema] of entries) {
-      if (!Object.hasOwn(object, name)) return `${at}.${name}: missing`;
-      const fault = schema(object[name], `${at}.${name}`);
-      if (fault !== null) return fault;
+    for (const { name, schema, below } of entries) {
+      if (!Object.hasOwn(object, name)) return `${at}${below}: missing`;
+      // The way here is put before a fault, not made for every value that has none.
+      const fault = schema(object[name], below);
+      if (fault !== null) return at + fault;
     }
     for (const name in object) if (!Object.hasOwn(members, name)) return `${at}.${name}: unknown member`;
     return null;
   };
   const shape: Shape = {
     type: "object",
-    properties: Object.fromEntries(entries.map(([name, schema]) => [name, shapeOf(schema)])),
+    properties: Object.fromEntries(entries.map(({ name, schema }) => [name, shapeOf(schema)])),
     required: Object.keys(members),
     additionalProperties: false,
   };

@@ -1,126 +1,154 @@
-import { constants, Database } from "bun:sqlite";
-import {
-  accessSync,
-  copyFileSync,
-  existsSync,
-  constants as fsConstants,
-  mkdtempSync,
-  rmSync,
-  statSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import type { Database } from "bun:sqlite";
 import { messageOf } from "../../core/errors.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
+import type { Anchor } from "./anchors.ts";
 import { LogVerifier, type StoredCheckpoint, type StoredEntry, type Trust } from "./log-verifier.ts";
+import { keysNamedIn } from "./named-keys.ts";
+import { openLedgerFile } from "./open-file.ts";
 import type { VerifyReport } from "./report.ts";
+import { SignaturePool } from "./signature-pool.ts";
+import type { Vouched } from "./vouch.ts";
 
 export interface VerifyOptions {
   readonly trust: Trust;
   readonly strict: boolean;
+  /** Checkpoints that the auditor has from elsewhere. */
+  readonly anchors?: readonly Anchor[];
   /** Called now and then with entries done and to do. */
   readonly progress?: (done: number, total: number) => void;
 }
 
-export interface OpenFile {
-  readonly db: Database;
-  close(): void;
-}
-
-function opened(db: Database): OpenFile {
-  try {
-    db.query("SELECT 1 FROM entries LIMIT 1").all();
-  } catch (cause) {
-    db.close();
-    throw cause;
-  }
-  return { db, close: () => db.close() };
-}
-
-/**
- * Opens a ledger file for reading: beside a gate that writes, on a copy, or on media that can't be written. There the
- * index of a write-ahead log can't be made: without such a log the file is read as it is, with one both are copied.
- */
-export function openLedgerFile(path: string): OpenFile {
-  if (!existsSync(path)) throw new LedgerError("ledger_unreadable", `there is no file ${path}`);
-  try {
-    accessSync(dirname(path), fsConstants.W_OK);
-  } catch {
-    return openSealed(path);
-  }
-  return opened(new Database(path, { readonly: true }));
-}
-
-function openSealed(path: string): OpenFile {
-  const log = `${path}-wal`;
-  if (!existsSync(log) || statSync(log).size === 0) {
-    const uri = `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`;
-    return opened(new Database(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI));
-  }
-  const folder = mkdtempSync(join(tmpdir(), "latchgate-verify-"));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  try {
-    const copy = join(folder, "ledger.db");
-    copyFileSync(path, copy);
-    copyFileSync(log, `${copy}-wal`);
-    const file = opened(new Database(copy, { readonly: true }));
-    return {
-      db: file.db,
-      close: () => {
-        file.close();
-        remove();
-      },
-    };
-  } catch (cause) {
-    remove();
-    throw cause;
-  }
-}
-
 /** Verifies a ledger file. Throws `ledger_unreadable` when it is none. */
 export function verifyLedgerFile(path: string, options: VerifyOptions): VerifyReport {
-  let file: OpenFile;
+  const file = openLedgerFile(path);
   try {
-    file = openLedgerFile(path);
+    return file.db.transaction(() => {
+      const check = new FileCheck(file.db, options);
+      for (const row of check.rows()) check.take(row, null);
+      return check.finish();
+    })();
   } catch (cause) {
-    if (cause instanceof LedgerError) throw cause;
-    throw new LedgerError("ledger_unreadable", `${path} is not a ledger: ${messageOf(cause)}`, { cause });
-  }
-  try {
-    return file.db.transaction(() => verifyDatabase(file.db, options))();
-  } catch (cause) {
-    throw new LedgerError("ledger_unreadable", `${path} cannot be read to its end: ${messageOf(cause)}`, {
-      cause,
-    });
+    throw broken(path, cause);
   } finally {
     file.close();
   }
 }
 
-function verifyDatabase(db: Database, options: VerifyOptions): VerifyReport {
-  const checkpoints = db
-    .query<Raw<StoredCheckpoint>, []>("SELECT size, root, note FROM checkpoints ORDER BY size")
-    .all();
-  const verifier = new LogVerifier(checkpoints.map(checkpointRow));
-  const total = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
-  const rows = db.query<Raw<StoredEntry & GrantColumns>, []>(
-    `SELECT e.seq, e.id, e.type, e.time_ms, e.trace_id, e.tenant, e.principal, e.action_id, e.decision, e.jws, e.hash,
-       coalesce(g.grant_id, r.grant_id) AS grant_id, g.approval_id AS grant_approval, g.session_id AS grant_session,
-       g.principal AS grant_principal, r.receipt_id AS receipt_id
-     FROM entries e LEFT JOIN grants g ON e.type = 'call.granted' AND g.seq = e.seq
-       LEFT JOIN grants r ON e.type = 'call.receipt' AND r.receipt_seq = e.seq
-     ORDER BY e.seq`,
-  );
-  let done = 0;
-  for (const row of rows.iterate()) {
-    const payload = verifier.take(entryRow(row));
-    const fault = payload === null ? null : grantFault(row, payload);
-    if (payload !== null && fault !== null) verifier.sideTable(payload.seq, fault);
-    if (++done % 4096 === 0) options.progress?.(done, total);
+/** Below this many entries, threads cost more than they save. */
+const WORTH_THREADS = 2000;
+
+/**
+ * As {@link verifyLedgerFile}, with what can be said of an entry by itself (form, signature) said by that many
+ * threads; what depends on order stays in this one. With one thread, or for a small file, there is only this one.
+ */
+export async function verifyLedgerFileWith(
+  threads: number,
+  path: string,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  if (threads <= 1) return verifyLedgerFile(path, options);
+  const file = openLedgerFile(path);
+  let pool: SignaturePool | null = null;
+  try {
+    // One state of the log for the whole way, while a gate goes on writing. The connection is closed below.
+    file.db.run("BEGIN");
+    const check = new FileCheck(file.db, options);
+    if (check.total >= WORTH_THREADS) pool = new SignaturePool(threads, keysNamedIn(file.db));
+    await takeAll(check, pool);
+    return check.finish();
+  } catch (cause) {
+    throw broken(path, cause);
+  } finally {
+    pool?.close();
+    file.close();
   }
-  for (const detail of strayGrants(db)) verifier.sideTable(null, detail);
-  return verifier.finish(options.trust, options.strict);
+}
+
+function broken(path: string, cause: unknown): LedgerError {
+  if (cause instanceof LedgerError) return cause;
+  return new LedgerError("ledger_unreadable", `${path} cannot be read to its end: ${messageOf(cause)}`, {
+    cause,
+  });
+}
+
+/** Rows of a batch, and characters after which it is full before that: both bound what is in memory. */
+const BATCH_ROWS = 512;
+const BATCH_LENGTH = 2_097_152;
+
+async function takeAll(check: FileCheck, pool: SignaturePool | null): Promise<void> {
+  const underWay: { readonly rows: readonly FileRow[]; readonly vouched: Promise<readonly Vouched[]> }[] = [];
+  const settle = async () => {
+    const oldest = underWay.shift();
+    if (oldest === undefined) return;
+    const vouched = await oldest.vouched;
+    for (const [i, row] of oldest.rows.entries()) check.take(row, vouched[i] ?? null);
+  };
+  let rows: FileRow[] = [];
+  let length = 0;
+  const send = async () => {
+    if (pool === null || rows.length === 0) return;
+    const vouched = pool.vouch(rows.map((row) => text(row.jws)));
+    // A failure is met where the batch is settled, if it is: the first one ends everything.
+    vouched.catch(() => undefined);
+    underWay.push({ rows, vouched });
+    [rows, length] = [[], 0];
+    if (underWay.length > pool.depth) await settle();
+  };
+  for (const row of check.rows()) {
+    if (pool === null) check.take(row, null);
+    else {
+      rows.push(row);
+      length += text(row.jws).length;
+      if (rows.length >= BATCH_ROWS || length >= BATCH_LENGTH) await send();
+    }
+  }
+  await send();
+  while (underWay.length > 0) await settle();
+}
+
+type FileRow = Raw<StoredEntry & GrantColumns>;
+
+const ROWS = `SELECT e.seq, e.id, e.type, e.time_ms, e.trace_id, e.tenant, e.principal, e.action_id, e.decision, e.jws,
+    e.hash, coalesce(g.grant_id, r.grant_id) AS grant_id, g.approval_id AS grant_approval,
+    g.session_id AS grant_session, g.principal AS grant_principal, r.receipt_id AS receipt_id
+  FROM entries e LEFT JOIN grants g ON e.type = 'call.granted' AND g.seq = e.seq
+    LEFT JOIN grants r ON e.type = 'call.receipt' AND r.receipt_seq = e.seq
+  ORDER BY e.seq`;
+
+/** The check of one file: its rows in order, each taken with what is already known of it, then the verdict. */
+class FileCheck {
+  private readonly db: Database;
+  private readonly options: VerifyOptions;
+  private readonly verifier: LogVerifier;
+  readonly total: number;
+  private done = 0;
+
+  constructor(db: Database, options: VerifyOptions) {
+    this.db = db;
+    this.options = options;
+    const checkpoints = db
+      .query<Raw<StoredCheckpoint>, []>("SELECT size, root, note FROM checkpoints ORDER BY size")
+      .all();
+    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), options.anchors);
+    this.total = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
+  }
+
+  rows(): Iterable<FileRow> {
+    return this.db.query<FileRow, []>(ROWS).iterate();
+  }
+
+  take(row: FileRow, vouched: Vouched | null): void {
+    const payload = this.verifier.take(entryRow(row), vouched);
+    const fault = payload === null ? null : grantFault(row, payload);
+    if (payload !== null && fault !== null) this.verifier.sideTable(payload.seq, fault);
+    if (++this.done % 4096 === 0) this.options.progress?.(this.done, this.total);
+  }
+
+  finish(): VerifyReport {
+    for (const detail of strayGrants(this.db)) this.verifier.sideTable(null, detail);
+    return this.verifier.finish(this.options.trust, this.options.strict);
+  }
 }
 
 /** SQLite keeps a value of any class in any column, and an attacker wrote the file. */

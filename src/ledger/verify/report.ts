@@ -6,6 +6,7 @@ export type DamageKind =
   | "entry"
   | "key"
   | "checkpoint"
+  | "anchor"
   | "trust"
   | "projection"
   | "side_table"
@@ -21,6 +22,8 @@ export const EXIT_CODES: Readonly<Record<DamageKind, number>> = {
   entry: 11,
   key: 11,
   trust: 11,
+  // What the auditor knows from elsewhere: a cut tail, a fork, a rollback.
+  anchor: 12,
   // What stands beside the log and must follow from it.
   projection: 13,
   side_table: 13,
@@ -43,7 +46,10 @@ export interface VerifyReport {
   readonly exit_code: number;
   /** Whether the signer is the one that `--trust` names. */
   readonly trusted: boolean;
-  readonly anchored_to: null;
+  /** Size of the largest checkpoint of `--anchor` and `--since` that the entries bear out. */
+  readonly anchored_to: number | null;
+  /** With `--since`: how many entries were not checked, but taken as the root of that checkpoint names them. */
+  readonly since: number | null;
   readonly log: string | null;
   /** Of the first evidence key: `SHA256:` and its RFC 7638 thumbprint. */
   readonly fingerprint: string | null;

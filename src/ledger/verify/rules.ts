@@ -1,4 +1,5 @@
 import type { EntryPayload } from "../entry/entry.ts";
+import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
 
 type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>;
@@ -33,7 +34,7 @@ export class LogRules {
   private readonly damage: DamageLog;
   private readonly open = new Map<string, OpenGrant>();
   private readonly holds = new Map<string, OpenHold>();
-  private readonly proofs = new Set<string>();
+  private readonly proofs = new RecentProofs();
   private epoch = 0;
   private policy: string | null = null;
   grants = 0;
@@ -132,9 +133,8 @@ export class LogRules {
       this.broken(entry, "a grant under another policy than the one in force");
     const { cause } = entry;
     if (cause.kind === "proof") {
-      if (cause.proof === null || cause.approval_id !== null || this.proofs.has(cause.proof))
+      if (cause.proof === null || cause.approval_id !== null || !this.proofs.first(cause.proof, entry.time))
         this.broken(entry, "a proof was granted twice");
-      else this.proofs.add(cause.proof);
     } else this.approved(entry);
     this.open.set(entry.grant_id, {
       seq: entry.seq,

@@ -1,0 +1,79 @@
+import { constants, Database } from "bun:sqlite";
+import {
+  accessSync,
+  copyFileSync,
+  existsSync,
+  constants as fsConstants,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { messageOf } from "../../core/errors.ts";
+import { LedgerError } from "../errors.ts";
+
+export interface OpenFile {
+  readonly db: Database;
+  close(): void;
+}
+
+function opened(db: Database): OpenFile {
+  try {
+    db.query("SELECT 1 FROM entries LIMIT 1").all();
+  } catch (cause) {
+    db.close();
+    throw cause;
+  }
+  return { db, close: () => db.close() };
+}
+
+/**
+ * Opens a ledger file for reading: beside a gate that writes, on a copy, or on media that can't be written. There the
+ * index of a write-ahead log can't be made: without such a log the file is read as it is, with one both are copied.
+ */
+function openReadOnly(path: string): OpenFile {
+  if (!existsSync(path)) throw new LedgerError("ledger_unreadable", `there is no file ${path}`);
+  try {
+    accessSync(dirname(path), fsConstants.W_OK);
+  } catch {
+    return openSealed(path);
+  }
+  return opened(new Database(path, { readonly: true }));
+}
+
+function openSealed(path: string): OpenFile {
+  const log = `${path}-wal`;
+  if (!existsSync(log) || statSync(log).size === 0) {
+    const uri = `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`;
+    return opened(new Database(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI));
+  }
+  const folder = mkdtempSync(join(tmpdir(), "latchgate-verify-"));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const copy = join(folder, "ledger.db");
+    copyFileSync(path, copy);
+    copyFileSync(log, `${copy}-wal`);
+    const file = opened(new Database(copy, { readonly: true }));
+    return {
+      db: file.db,
+      close: () => {
+        file.close();
+        remove();
+      },
+    };
+  } catch (cause) {
+    remove();
+    throw cause;
+  }
+}
+
+/** Opens a ledger file for reading. Throws `ledger_unreadable` when it is none. */
+export function openLedgerFile(path: string): OpenFile {
+  try {
+    return openReadOnly(path);
+  } catch (cause) {
+    if (cause instanceof LedgerError) throw cause;
+    throw new LedgerError("ledger_unreadable", `${path} is not a ledger: ${messageOf(cause)}`, { cause });
+  }
+}
