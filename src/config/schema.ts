@@ -156,6 +156,14 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("The log."),
+  evidence: z
+    .strictObject({
+      checkpoint_overlap_s: count(604_800).describe(
+        "How long a replaced checkpoint key goes on signing checkpoints beside the new one; 0 for not at all.",
+      ),
+    })
+    .prefault({})
+    .describe("Keys of the log."),
   limits: z
     .strictObject({
       connections: positive(1024).describe("Open connections."),

@@ -18,6 +18,8 @@ export interface OpenMessage {
   readonly gateVersion: string;
   /** Largest number of acts that share a commit. */
   readonly groupLimit: number;
+  /** How long a replaced checkpoint key signs beside the new one, milliseconds. */
+  readonly checkpointOverlapMs: number;
 }
 
 export type ThreadMessage =
@@ -92,6 +94,7 @@ function open(message: OpenMessage): ThreadAnswer {
     acts: ACTS,
     now: Date.now,
     gateVersion: message.gateVersion,
+    checkpointOverlapMs: message.checkpointOverlapMs,
   });
   return { kind: "opened", log: writer.logId, pepper: pepper(payloads) };
 }

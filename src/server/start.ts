@@ -19,12 +19,14 @@ import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { localTargets, openHost } from "./egress.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
-import { currentLeaseSigner, leaseKeys } from "./keys.ts";
+import { currentLeaseSigner } from "./keys.ts";
+import { leaseKeys } from "./lease-keys.ts";
 import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
 import { readPolicy } from "./policy.ts";
 import { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
 import { stopGate } from "./stop.ts";
+import { VerifyingKeysFile } from "./verifying-keys.ts";
 
 export interface StartOptions {
   /** The project folder, `.latchgate`. */
@@ -80,6 +82,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       keysDir: at.keys,
       gateVersion: VERSION,
       groupLimit: config.ledger.group_limit,
+      checkpointOverlapMs: config.evidence.checkpoint_overlap_s * 1000,
       onFailure: (error: LedgerError) => fatal(error),
     };
     const [sandbox, ledger] = await Promise.all([
@@ -140,11 +143,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       unsafe: [],
     });
     gate.state.epoch = epoch;
+    const exported = new VerifyingKeysFile(gate, report);
+    exported.refresh();
     const sockets = socketPaths(dir, config);
     const front = makeFront(gate, sockets, at.ledger, report);
     cleanup.push(() => front.close(0));
     await openSockets(front, sockets, config);
-    const timers = startChores(gate, report);
+    const timers = startChores(gate, report, exported);
     fatal = (error) => {
       gate.state.draining = true;
       for (const timer of timers) clearInterval(timer);

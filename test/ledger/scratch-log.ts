@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Keyring } from "../../src/ledger/keyring.ts";
+import type { WantedRevocation } from "../../src/ledger/revoker.ts";
 import { openLedgerDatabase, openPayloadDatabase } from "../../src/ledger/store/database.ts";
 import { type LedgerTransaction, LedgerWriter, type Task } from "../../src/ledger/writer.ts";
 
@@ -14,6 +15,8 @@ export interface ScratchLog {
   readonly keys: string;
   readonly db: Database;
   readonly writer: LedgerWriter;
+  /** Sets the clock, milliseconds from where it is. */
+  advance(ms: number): void;
   /** Closes in good order and opens again. */
   reopen(): ScratchLog;
   /** Lets go of the files as a killed process would. */
@@ -35,6 +38,8 @@ const ACTS = {
     tx.db.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('test', ?)").run(value);
   },
   rotate: (tx: LedgerTransaction, purpose: "evidence" | "checkpoint" | "lease") => tx.rotate(purpose),
+  prepareRevocation: (tx: LedgerTransaction, wanted: WantedRevocation) => tx.prepareRevocation(wanted),
+  revoke: (tx: LedgerTransaction, statement: string) => tx.revoke(statement),
   read: (tx: LedgerTransaction) => tx.now,
 } as const;
 
@@ -51,7 +56,10 @@ export const task = (
 /** Milliseconds; every group of a scratch log has the next one. */
 const START = 1_700_000_000_000;
 
-export function scratchLog(dir = mkdtempSync(join(tmpdir(), "latchgate-log-"))): ScratchLog {
+export function scratchLog(
+  dir = mkdtempSync(join(tmpdir(), "latchgate-log-")),
+  options: { readonly checkpointOverlapMs?: number } = {},
+): ScratchLog {
   const ledger = join(dir, "ledger.db");
   const payloads = join(dir, "payloads.db");
   const keys = join(dir, "keys");
@@ -65,6 +73,7 @@ export function scratchLog(dir = mkdtempSync(join(tmpdir(), "latchgate-log-"))):
     acts: ACTS,
     now: () => time++,
     gateVersion: "test",
+    ...options,
   });
   return {
     dir,
@@ -73,9 +82,12 @@ export function scratchLog(dir = mkdtempSync(join(tmpdir(), "latchgate-log-"))):
     keys,
     db,
     writer,
+    advance: (ms) => {
+      time += ms;
+    },
     reopen: () => {
       writer.close();
-      return scratchLog(dir);
+      return scratchLog(dir, options);
     },
     abandon: () => {
       db.close();

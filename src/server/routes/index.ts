@@ -5,6 +5,7 @@ import { approvalRoutes } from "./approvals.ts";
 import { auditRoutes } from "./audit.ts";
 import { executeRoutes } from "./execute.ts";
 import { healthRoutes } from "./health.ts";
+import { keyRoutes } from "./keys.ts";
 import { leaseRoutes } from "./leases.ts";
 import { receiptRoutes } from "./receipts.ts";
 
@@ -17,4 +18,5 @@ export const ROUTES: readonly Route[] = [
   ...receiptRoutes,
   ...auditRoutes,
   ...adminRoutes,
+  ...keyRoutes,
 ];
