@@ -206,10 +206,13 @@ export const configSchema = z.strictObject({
         .max(16)
         .optional()
         .describe("How many witnesses must cosign before a checkpoint counts as anchored; all when absent."),
+      checkpoint_overlap_s: count(604_800).describe(
+        "How long a replaced checkpoint key goes on signing checkpoints beside the new one; 0 for not at all.",
+      ),
       witness_timeout_s: seconds(10, 120).describe("How long a witness may take to answer."),
     })
     .prefault({})
-    .describe("Checkpoints of the log, and who else keeps them."),
+    .describe("Keys and checkpoints of the log, and who else keeps them."),
   limits: z
     .strictObject({
       connections: positive(1024).describe("Open connections."),

@@ -20,6 +20,8 @@ export interface OpenMessage {
   /** Largest number of acts that share a commit. */
   readonly groupLimit: number;
   readonly checkpoints: CheckpointRhythm;
+  /** How long a replaced checkpoint key signs beside the new one, milliseconds. */
+  readonly checkpointOverlapMs: number;
 }
 
 /** When the log is summarised, and where that goes. */
@@ -123,6 +125,7 @@ function open(message: OpenMessage): ThreadAnswer {
     now: Date.now,
     gateVersion: message.gateVersion,
     mirrors: new Mirrors(mirrors),
+    checkpointOverlapMs: message.checkpointOverlapMs,
   });
   checkpointEntries = entries;
   rhythm = setInterval(() => {

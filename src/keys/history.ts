@@ -4,6 +4,7 @@ import { type Ed25519Jwk, type P256Jwk, type PublicJwk, thumbprint } from "./jwk
 
 export const KEY_PURPOSES = ["evidence", "checkpoint", "lease", "recovery"] as const;
 export type KeyPurpose = (typeof KEY_PURPOSES)[number];
+export type RotatablePurpose = Exclude<KeyPurpose, "recovery">;
 
 /** One key of the log with the entries that it may speak for, both ends included. */
 export interface HistoricalKey {
@@ -13,6 +14,24 @@ export interface HistoricalKey {
   readonly validFromSeq: number;
   /** Null while in force. */
   readonly validToSeq: number | null;
+  /** Size of the log up to which the key's word stands, when the recovery key has revoked it; else null. */
+  readonly standsToSize: number | null;
+}
+
+/** Entries that nobody vouches for any more, both ends included: signed by a revoked key, or by one that it brought in. */
+export interface RepudiatedRange {
+  readonly kid: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What the recovery key says of a key: its word stands up to the tree of this size. */
+export interface KeyRevocation {
+  readonly purpose: RotatablePurpose;
+  readonly kid: string;
+  readonly size: number;
+  /** The key that takes over; null when none has to. */
+  readonly successor: PublicJwk | null;
 }
 
 /** The first keys, as `log.opened` names them. */
@@ -24,12 +43,14 @@ export interface OpeningKeys {
 }
 
 /**
- * Which key spoke for what, derived from the log alone: `log.opened` introduces the first keys and each
- * `key.rotated` replaces one. No key file and no export is ever an input.
+ * Which key spoke for what, derived from the log alone: `log.opened` introduces the first keys, each
+ * `key.rotated` replaces one, and `key.revoked` ends one by the word of the recovery key. No key file and no export is ever an input.
  */
 export class KeyHistory {
   private readonly keys: HistoricalKey[] = [];
   private readonly publicKeys = new Map<string, KeyObject>();
+  /** Where the recovery key brought an evidence key in: from there on entries do not rest on earlier keys. */
+  private readonly vouched: number[] = [];
 
   /** Null when a key is not admitted, or when one key would serve two purposes. */
   static open(keys: OpeningKeys): KeyHistory | null {
@@ -47,6 +68,64 @@ export class KeyHistory {
     return true;
   }
 
+  /**
+   * Whether this revocation needs a successor at `seq`, or why it does not follow from the history. An evidence key
+   * needs one when the key in force is the revoked one, or came in by an entry of its that does not stand; the others
+   * when they are in force themselves.
+   */
+  judgeRevocation(
+    { purpose, kid, size }: Omit<KeyRevocation, "successor">,
+    seq: number,
+  ): { readonly needsSuccessor: boolean } | { readonly fault: string } {
+    const key = this.keys.find((candidate) => candidate.kid === kid && candidate.purpose === purpose);
+    if (key === undefined) return { fault: `the log knows no such ${purpose} key` };
+    if (!Number.isSafeInteger(size) || size < 1 || size > seq)
+      return { fault: `the checkpoint must cover between 1 and ${seq} entries` };
+    if (key.standsToSize !== null && key.standsToSize <= size)
+      return { fault: "the key has been revoked up to there" };
+    if (purpose !== "evidence") return { needsSuccessor: key.validToSeq === null };
+    const tainted = key.validToSeq === null || size <= key.validToSeq;
+    return { needsSuccessor: tainted && this.nextVouched(key) === null };
+  }
+
+  /** Takes a revocation whose statement has been verified. False when it does not follow from the history. */
+  revoke(revocation: KeyRevocation, seq: number): boolean {
+    const { purpose, kid, size, successor } = revocation;
+    const judged = this.judgeRevocation(revocation, seq);
+    if ("fault" in judged || judged.needsSuccessor !== (successor !== null)) return false;
+    if (successor !== null) {
+      // An evidence successor signs the revocation itself, which the revoked key must not.
+      const last = purpose === "evidence" ? seq - 1 : seq;
+      if (!this.rotate(purpose, successor, last)) return false;
+      if (purpose === "evidence") this.vouched.push(seq);
+    }
+    const index = this.keys.findIndex((candidate) => candidate.kid === kid);
+    const key = this.keys[index];
+    if (key === undefined) return false;
+    this.keys[index] = { ...key, standsToSize: size };
+    return true;
+  }
+
+  private nextVouched(key: HistoricalKey): number | null {
+    return this.vouched.find((seq) => seq > key.validFromSeq) ?? null;
+  }
+
+  /** What no key in good standing vouches for; ranges of several keys may overlap. */
+  repudiated(): readonly RepudiatedRange[] {
+    return this.keys.flatMap((key) => {
+      const { purpose, kid, standsToSize, validFromSeq, validToSeq } = key;
+      if (purpose !== "evidence" || standsToSize === null) return [];
+      if (validToSeq !== null && standsToSize > validToSeq) return [];
+      const to = (this.nextVouched(key) ?? Number.POSITIVE_INFINITY) - 1;
+      const from = Math.max(standsToSize, validFromSeq);
+      return from <= to ? [{ kid, from, to }] : [];
+    });
+  }
+
+  isRepudiated(seq: number): boolean {
+    return this.repudiated().some(({ from, to }) => from <= seq && seq <= to);
+  }
+
   private introduce(purpose: KeyPurpose, jwk: PublicJwk, fromSeq: number): boolean {
     const kid = thumbprint(jwk);
     if (this.keys.some((key) => key.kid === kid)) return false;
@@ -55,7 +134,7 @@ export class KeyHistory {
       if (key === null) return false;
       this.publicKeys.set(kid, key);
     } else if (purpose !== "lease") return false;
-    this.keys.push({ purpose, kid, jwk, validFromSeq: fromSeq, validToSeq: null });
+    this.keys.push({ purpose, kid, jwk, validFromSeq: fromSeq, validToSeq: null, standsToSize: null });
     return true;
   }
 

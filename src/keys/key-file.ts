@@ -64,6 +64,29 @@ export function syncFolder(path: string): void {
   }
 }
 
+/**
+ * Destroys a private key file: overwritten, synced, unlinked, folder synced. What a file system or a disk keeps of old
+ * blocks is beyond it. Throws `key_not_destroyed`.
+ */
+export function destroyKeyFile(path: string): void {
+  try {
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      writeSync(fd, new Uint8Array(fstatSync(fd).size), 0, undefined, 0);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    unlinkSync(path);
+    syncFolder(dirname(path));
+  } catch (cause) {
+    throw new KeyError("key_not_destroyed", `cannot destroy the retired key ${path}`, {
+      cause,
+      hint: "remove the file: an old key must not sign again",
+    });
+  }
+}
+
 /** Reads a private key file that {@link writeKeyFile} made. Refuses one that others than its owner can read. */
 export function readKeyFile(path: string, type: KeyType): KeyObject {
   let pem: string;

@@ -31,6 +31,14 @@ export function signCheckpoint(checkpoint: Checkpoint, key: KeyObject, publicKey
   return `${text}\n— ${checkpoint.origin} ${blob.toString("base64")}\n`;
 }
 
+/** Adds the signature of a further key of the log, for those who still know that one. */
+export function cosignCheckpoint(note: string, key: KeyObject, publicKey: Uint8Array): string {
+  const parsed = parseCheckpoint(note);
+  if (parsed === null) throw new TypeError("not a checkpoint");
+  const [, line] = signCheckpoint(parsed.checkpoint, key, publicKey).split("\n\n");
+  return `${note}${line}`;
+}
+
 /** Reads a note; null when it is not a checkpoint in canonical form. Signatures are not checked here. */
 export function parseCheckpoint(
   note: string,

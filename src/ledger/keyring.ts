@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { KeyPurpose } from "../keys/history.ts";
 import { type PublicJwk, publicJwk, thumbprint } from "../keys/jwk.ts";
-import { generateKey, readKeyFile, writeKeyFile } from "../keys/key-file.ts";
+import { destroyKeyFile, generateKey, readKeyFile, writeKeyFile } from "../keys/key-file.ts";
 
 /** The private keys of a log, one file each, named by purpose and thumbprint. The log says which is in force. */
 export class Keyring {
@@ -29,6 +29,11 @@ export class Keyring {
 
   load(purpose: KeyPurpose, kid: string): KeyObject {
     return readKeyFile(this.path(purpose, kid), purpose === "lease" ? "p256" : "ed25519");
+  }
+
+  /** Destroys a private key for good; a key that is not there is destroyed already. Throws `key_not_destroyed`. */
+  destroy(purpose: KeyPurpose, kid: string): void {
+    if (this.has(purpose, kid)) destroyKeyFile(this.path(purpose, kid));
   }
 
   has(purpose: KeyPurpose, kid: string): boolean {

@@ -3,6 +3,7 @@ import { type HistoricalKey, KeyHistory } from "../keys/history.ts";
 import { type EntryPayload, isFault, readPayload } from "./entry/entry.ts";
 import { leafHash, openJws, verifyJws } from "./entry/jws.ts";
 import { LedgerError } from "./errors.ts";
+import { applyRevocation, entryKeyAt } from "./key-revocation.ts";
 import { applyRotation } from "./key-rotation.ts";
 import { CompactTree } from "./tree.ts";
 import { interiorNodes, TreeStore } from "./tree-store.ts";
@@ -41,6 +42,7 @@ export function loadLog(db: Database): LoadedLog | null {
   const nodes = new TreeStore(db);
   /** First entry whose nodes are not stored as they follow from it. */
   let strayNode: number | null = null;
+  const vouched = new Map(history.revoked.map(({ size, root }) => [size, root]));
   let head: string | null = null;
   const rows = db.query<{ seq: number; jws: string; hash: Uint8Array }, []>(
     "SELECT seq, jws, hash FROM entries ORDER BY seq",
@@ -50,7 +52,7 @@ export function loadLog(db: Database): LoadedLog | null {
     const leaf = leafHash(jws);
     if (!leaf.equals(hash)) throw damaged(seq, "the stored hash differs from the entry");
     if (seq > last.seq - VERIFIED_TAIL) {
-      const payload = openSigned(jws, seq, history.keys);
+      const { payload } = openSigned(jws, seq, history.keys);
       if (payload.prev !== head || payload.seq !== seq || payload.log !== log)
         throw damaged(seq, "the entry does not continue the chain");
     }
@@ -60,6 +62,9 @@ export function loadLog(db: Database): LoadedLog | null {
     if (root !== undefined && !tree.root().equals(root))
       throw damaged(seq, "a stored checkpoint has another root");
     roots.delete(tree.size);
+    const revoked = vouched.get(tree.size);
+    if (revoked !== undefined && revoked !== tree.root().toString("hex"))
+      throw damaged(seq, "a key revocation names another history");
   }
   if (head === null || roots.size > 0)
     throw damaged(tree.size, "entries that a checkpoint covers are missing");
@@ -76,21 +81,32 @@ function damaged(seq: number, what: string): LedgerError {
   });
 }
 
-function openSigned(jws: string, seq: number, keys: KeyHistory): EntryPayload {
+function openSigned(
+  jws: string,
+  seq: number,
+  keys: KeyHistory,
+): { readonly payload: EntryPayload; readonly signer: string } {
   const opened = openJws(jws);
   if (opened === null) throw damaged(seq, "not a signed entry");
-  const key = keys.evidenceKeyAt(opened.kid, seq);
-  if (key === null || !verifyJws(opened, key)) throw damaged(seq, "the signature is not valid");
   const payload = readPayload(opened.payload);
+  const key = entryKeyAt(keys, opened.kid, seq, payload);
+  if (key === null || !verifyJws(opened, key)) throw damaged(seq, "the signature is not valid");
   if (isFault(payload)) throw damaged(seq, payload.detail);
-  return payload;
+  return { payload, signer: opened.kid };
+}
+
+export interface LoadedHistory {
+  readonly log: string;
+  readonly keys: KeyHistory;
+  /** Trees that the recovery key has spoken of; whether the leaves make them is for the caller to see. */
+  readonly revoked: readonly { readonly size: number; readonly root: string }[];
 }
 
 /** The key history, from the entries that made it. */
-export function loadHistory(db: Database): { log: string; keys: KeyHistory } {
+export function loadHistory(db: Database): LoadedHistory {
   const rows = db
     .query<{ seq: number; jws: string }, []>(
-      "SELECT seq, jws FROM entries WHERE type IN ('log.opened', 'key.rotated') OR seq = 0 ORDER BY seq",
+      "SELECT seq, jws FROM entries WHERE type IN ('log.opened', 'key.rotated', 'key.revoked') OR seq = 0 ORDER BY seq",
     )
     .all();
   const first = rows[0];
@@ -100,12 +116,17 @@ export function loadHistory(db: Database): { log: string; keys: KeyHistory } {
     throw damaged(0, "the log does not start with its opening");
   const keys = KeyHistory.open(opened.keys);
   if (keys === null) throw damaged(0, "an opening key is not admitted");
+  const revoked: { size: number; root: string }[] = [];
   for (const { seq, jws } of rows) {
-    const payload = openSigned(jws, seq, keys);
+    const { payload, signer } = openSigned(jws, seq, keys);
     if (payload.type === "key.rotated" && !applyRotation(keys, payload))
       throw damaged(seq, "the key rotation is not valid");
+    if (payload.type !== "key.revoked") continue;
+    const fault = applyRevocation(keys, signer, payload, null);
+    if (fault !== null) throw damaged(seq, fault);
+    revoked.push({ size: payload.size, root: payload.root });
   }
-  return { log: opened.log, keys };
+  return { log: opened.log, keys, revoked };
 }
 
 /** The keys with their validity as a JWK set (RFC 7517): an export for other tools, never an input. */
@@ -119,6 +140,7 @@ export function exportKeys(keys: readonly HistoricalKey[]): { keys: Record<strin
       "latchgate:purpose": key.purpose,
       "latchgate:valid_from_seq": key.validFromSeq,
       "latchgate:valid_to_seq": key.validToSeq,
+      ...(key.standsToSize === null ? {} : { "latchgate:stands_to_size": key.standsToSize }),
     })),
   };
 }

@@ -2,13 +2,13 @@ import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import type { HistoricalKey, KeyHistory } from "../keys/history.ts";
 import { type EntryPayload, isFault, readPayload } from "./entry/entry.ts";
-import { leafHash, openJws, verifyJws } from "./entry/jws.ts";
+import { leafHash, type OpenedJws, openJws, verifyJws } from "./entry/jws.ts";
 import type { EntryType } from "./entry/types.ts";
 import { LedgerError } from "./errors.ts";
 import { loadHistory } from "./load.ts";
 import { type Payload, PayloadReader } from "./store/payloads.ts";
 
-export type SignatureStatus = "valid" | "invalid" | "unknown_key_id" | "malformed_signature";
+export type SignatureStatus = "valid" | "repudiated" | "invalid" | "unknown_key_id" | "malformed_signature";
 
 /** An entry with what a reader needs to judge it; nothing in it was believed from a column. */
 export interface ReadEntry {
@@ -68,6 +68,11 @@ export class LedgerReader {
     this.history = loadHistory(this.db).keys;
   }
 
+  /** Whether the entry at `seq` was signed by a key that was revoked for it. */
+  isRepudiated(seq: number): boolean {
+    return this.history.isRepudiated(seq);
+  }
+
   keys(): readonly HistoricalKey[] {
     return this.history.all();
   }
@@ -85,7 +90,6 @@ export class LedgerReader {
       throw new LedgerError("ledger_damaged", `entry ${seq} cannot be read`, {
         hint: "run latchgate verify",
       });
-    const key = this.history.evidenceKeyAt(opened.kid, seq);
     return {
       seq,
       payload,
@@ -94,8 +98,15 @@ export class LedgerReader {
       kid: opened.kid,
       signature: opened.signature,
       payloadHash: new Bun.CryptoHasher("sha256").update(opened.payload).digest("hex"),
-      status: key === null ? "unknown_key_id" : verifyJws(opened, key) ? "valid" : "invalid",
+      status: this.judge(opened, seq),
     };
+  }
+
+  private judge(opened: OpenedJws, seq: number): SignatureStatus {
+    const key = this.history.evidenceKeyAt(opened.kid, seq);
+    if (key === null) return "unknown_key_id";
+    if (!verifyJws(opened, key)) return "invalid";
+    return this.history.isRepudiated(seq) ? "repudiated" : "valid";
   }
 
   /** An entry that must be of a type and validly signed, for decisions that rest on it. Throws `ledger_damaged`. */

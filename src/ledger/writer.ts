@@ -1,19 +1,27 @@
 import type { Database, Statement } from "bun:sqlite";
-import { type KeyObject, sign } from "node:crypto";
-import { fromBase64url } from "../core/bytes.ts";
+import type { KeyObject } from "node:crypto";
 import { rfc3339 } from "../core/clock.ts";
 import { uuidv7Maker } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
-import { type KeyHistory, type KeyPurpose, possessionMessage } from "../keys/history.ts";
+import type { KeyHistory, RotatablePurpose } from "../keys/history.ts";
 import type { Ed25519Jwk, P256Jwk } from "../keys/jwk.ts";
-import { checkpointOrigin, signCheckpoint } from "./checkpoint.ts";
+import { signWithCheckpointKeys } from "./checkpoint-keys.ts";
 import { type EntryPayload, project } from "./entry/entry.ts";
 import { leafHash, signEntry } from "./entry/jws.ts";
 import { type EntryBody, type EntryType, PAYLOADS } from "./entry/types.ts";
 import { LedgerError } from "./errors.ts";
+import { possess } from "./key-possession.ts";
 import type { Keyring } from "./keyring.ts";
 import { type LoadedLog, loadLog } from "./load.ts";
 import type { Mirrors } from "./mirrors.ts";
+import { destroyRetiredKeys } from "./retired-keys.ts";
+import {
+  type PreparedRevocation,
+  type RevocationRefused,
+  type RevokedKey,
+  Revoker,
+  type WantedRevocation,
+} from "./revoker.ts";
 import { SCHEMA_VERSION } from "./store/database.ts";
 import { type Payload, PayloadWriter } from "./store/payloads.ts";
 import type { CompactTree } from "./tree.ts";
@@ -37,7 +45,11 @@ export interface LedgerTransaction {
   /** Whatever the writer's owner wants every act to see. */
   newId(): string;
   append<T extends EntryType>(type: T, body: EntryBody<T>): Appended;
-  rotate(purpose: Exclude<KeyPurpose, "recovery">): { readonly previous: string; readonly kid: string };
+  rotate(purpose: RotatablePurpose): { readonly previous: string; readonly kid: string };
+  /** Makes ready what a revocation needs before the recovery key's holder can sign it. */
+  prepareRevocation(wanted: WantedRevocation): PreparedRevocation | RevocationRefused;
+  /** Takes a statement of the recovery key, and puts the successor that it names in force. */
+  revoke(statement: string): RevokedKey | RevocationRefused;
 }
 
 /** A change of state with its evidence: both commit, or neither. It throws only when the gate must stop. */
@@ -58,6 +70,8 @@ export interface WriterOptions {
   readonly gateVersion: string;
   /** Where checkpoints go beside the log, and what the log must extend; none when absent. */
   readonly mirrors?: Mirrors;
+  /** How long checkpoints are signed by a replaced checkpoint key as well, milliseconds; 0 for not at all. */
+  readonly checkpointOverlapMs?: number;
 }
 
 /**
@@ -78,9 +92,12 @@ export class LedgerWriter {
   private head: string | null;
   private kid: string;
   private key: KeyObject;
+  private readonly revoker: Revoker;
   private broken = false;
   /** Entries that no checkpoint covers yet; those about checkpoints don't count. */
   private fresh: number;
+  /** Whether a key has been retired since retired ones were last destroyed. */
+  private retired = true;
 
   constructor(options: WriterOptions) {
     this.options = options;
@@ -102,6 +119,11 @@ export class LedgerWriter {
     const evidence = this.history.current("evidence");
     this.kid = evidence.kid;
     this.key = options.keyring.load("evidence", evidence.kid);
+    // Every key in force is there before any retired one goes.
+    for (const purpose of ["checkpoint", "lease"] as const)
+      options.keyring.load(purpose, this.history.current(purpose).kid);
+    this.revoker = new Revoker(options.db, options.keyring, this.history, this.log);
+    this.destroyRetired();
   }
 
   get logId(): string {
@@ -166,8 +188,17 @@ export class LedgerWriter {
       time,
     );
     const [results] = await Promise.all([this.commit(tasks, time, leaves), stored]);
+    // Only now is the new key's entry durable: before, the old key may still be the one in force after a crash.
+    if (this.retired) this.destroyRetired();
     this.broken = false;
     return results;
+  }
+
+  /** An old key must not sign again. Keys that still sign checkpoints beside the new one stay until their time is over. */
+  private destroyRetired(): void {
+    const { db, keyring, now, checkpointOverlapMs = 0 } = this.options;
+    destroyRetiredKeys(this.history, keyring, { db, now: now(), overlapMs: checkpointOverlapMs });
+    this.retired = false;
   }
 
   /** Blocks until the entries are synced. */
@@ -198,6 +229,8 @@ export class LedgerWriter {
       newId: this.newId,
       append: (type, body) => this.append(type, body, now, leaves),
       rotate: (purpose) => this.rotate(purpose, now, leaves),
+      prepareRevocation: (wanted) => this.revoker.prepare(wanted, this.tree.size + leaves.length),
+      revoke: (statement) => this.revoke(statement, now, leaves),
     };
     return act(tx, task.input as never);
   }
@@ -219,18 +252,13 @@ export class LedgerWriter {
 
   /** Replaces a key: file first, then the entry; which key is in force is what the log says, at every crash point. */
   private rotate(
-    purpose: Exclude<KeyPurpose, "recovery">,
+    purpose: RotatablePurpose,
     now: number,
     leaves: Buffer[],
   ): { previous: string; kid: string } {
     const previous = this.history.current(purpose).kid;
     const fresh = this.options.keyring.create(purpose);
     const seq = this.tree.size + leaves.length;
-    const message = possessionMessage(this.log, seq, fresh.kid);
-    const possession =
-      purpose === "lease"
-        ? sign("sha256", message, { key: fresh.key, dsaEncoding: "ieee-p1363" })
-        : sign(null, message, fresh.key);
     this.append(
       "key.rotated",
       {
@@ -238,17 +266,43 @@ export class LedgerWriter {
         previous_kid: previous,
         jwk: fresh.jwk,
         kid: fresh.kid,
-        possession: possession.toString("base64url"),
+        possession: possess(purpose, fresh.key, this.log, seq, fresh.kid),
       },
       now,
       leaves,
     );
     if (!this.history.rotate(purpose, fresh.jwk, seq)) throw new Error("the new key was not admitted");
+    this.retired = true;
     if (purpose === "evidence") {
       this.kid = fresh.kid;
       this.key = fresh.key;
     }
     return { previous, kid: fresh.kid };
+  }
+
+  /**
+   * Ends a key by the word of the recovery key. An evidence key's successor signs the entry; keys that came in by an
+   * entry which does not stand any more are replaced at once.
+   */
+  private revoke(statement: string, now: number, leaves: Buffer[]): RevokedKey | RevocationRefused {
+    const seq = this.tree.size + leaves.length;
+    const judged = this.revoker.judge(statement, seq);
+    if ("refused" in judged) return judged;
+    const { body, key } = judged;
+    if (body.purpose === "evidence" && body.successor !== null && key !== null) {
+      this.kid = body.successor.kid;
+      this.key = key;
+    }
+    this.append("key.revoked", body, now, leaves);
+    const { purpose, kid, size } = body;
+    if (!this.history.revoke({ purpose, kid, size, successor: body.successor?.jwk ?? null }, seq))
+      throw new Error("the revocation does not follow from the key history");
+    this.retired = true;
+    const replaced = (["checkpoint", "lease"] as const).filter((other) =>
+      this.history.isRepudiated(this.history.current(other).validFromSeq - 1),
+    );
+    for (const other of replaced) this.rotate(other, now, leaves);
+    return { purpose, kid, size, successor: body.successor?.kid ?? null, also_replaced: replaced };
   }
 
   /** How many entries wait for a checkpoint. */
@@ -259,21 +313,21 @@ export class LedgerWriter {
   /** Signs and stores a checkpoint of the log as it is. Between groups only. */
   checkpoint(): string {
     if (this.broken) throw new Error("the ledger writer is busy or has failed before");
-    const { kid, jwk } = this.history.current("checkpoint");
-    const publicKey = jwk.kty === "OKP" ? fromBase64url(jwk.x) : null;
-    if (publicKey === null) throw new Error("the checkpoint key is not an ed25519 key");
-    const checkpoint = { origin: checkpointOrigin(this.log), size: this.tree.size, root: this.tree.root() };
-    const note = signCheckpoint(checkpoint, this.options.keyring.load("checkpoint", kid), publicKey);
-    this.options.db
-      .query("INSERT OR IGNORE INTO checkpoints (size, root, note) VALUES (?, ?, ?)")
-      .run(checkpoint.size, checkpoint.root, note);
+    const { db, keyring, now, checkpointOverlapMs = 0 } = this.options;
+    const size = this.tree.size;
+    const root = this.tree.root();
+    const overlap = { db, now: now(), overlapMs: checkpointOverlapMs };
+    const note = signWithCheckpointKeys(this.log, { size, root }, this.history, keyring, overlap);
+    db.query("INSERT OR IGNORE INTO checkpoints (size, root, note) VALUES (?, ?, ?)").run(size, root, note);
     this.fresh = 0;
     this.options.mirrors?.append(note);
+    this.destroyRetired();
     return note;
   }
 
   /** Signs a checkpoint, folds the write-ahead logs into the files and closes both. Returns the checkpoint's note. */
   close(): string {
+    this.revoker.forget();
     const note = this.checkpoint();
     this.options.mirrors?.close();
     this.payloads.close();

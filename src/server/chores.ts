@@ -1,16 +1,22 @@
 import { messageOf } from "../core/errors.ts";
 import type { Gate } from "../gate/gate.ts";
+import type { VerifyingKeysFile } from "./verifying-keys.ts";
 
 const SWEEP_MS = 5_000;
 const SUMMARY_MS = 60_000;
 
 /** What the gate does by itself: ends what is over, and writes down what it shed. */
-export function startChores(gate: Gate, report: (line: string) => void): NodeJS.Timeout[] {
+export function startChores(
+  gate: Gate,
+  report: (line: string) => void,
+  verifyingKeys: VerifyingKeysFile,
+): NodeJS.Timeout[] {
   const chore = (work: () => Promise<unknown>, everyMs: number) =>
     setInterval(() => void work().catch((error: unknown) => report(messageOf(error))), everyMs);
   return [
     chore(async () => gate.ledger.act("sweepState", null), SWEEP_MS),
     chore(() => flushShed(gate), SUMMARY_MS),
+    chore(async () => verifyingKeys.refresh(), SWEEP_MS),
   ];
 }
 

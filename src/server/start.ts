@@ -20,12 +20,14 @@ import { loadComponents } from "./components.ts";
 import { localTargets, openHost } from "./egress.ts";
 import { checkpointRhythm } from "./evidence.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
-import { currentLeaseSigner, leaseKeys } from "./keys.ts";
+import { currentLeaseSigner } from "./keys.ts";
+import { leaseKeys } from "./lease-keys.ts";
 import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
 import { readPolicy } from "./policy.ts";
 import { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
 import { stopGate } from "./stop.ts";
+import { VerifyingKeysFile } from "./verifying-keys.ts";
 
 export interface StartOptions {
   /** The project folder, `.latchgate`. */
@@ -82,6 +84,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       gateVersion: VERSION,
       groupLimit: config.ledger.group_limit,
       checkpoints: checkpointRhythm(dir, config),
+      checkpointOverlapMs: config.evidence.checkpoint_overlap_s * 1000,
       onFailure: (error: LedgerError) => fatal(error),
     };
     const [sandbox, ledger] = await Promise.all([
@@ -142,11 +145,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       unsafe: [],
     });
     gate.state.epoch = epoch;
+    const exported = new VerifyingKeysFile(gate, report);
+    exported.refresh();
     const sockets = socketPaths(dir, config);
     const front = makeFront(gate, sockets, at.ledger, report);
     cleanup.push(() => front.close(0));
     await openSockets(front, sockets, config);
-    const timers = startChores(gate, report);
+    const timers = startChores(gate, report, exported);
     fatal = (error) => {
       gate.state.draining = true;
       for (const timer of timers) clearInterval(timer);

@@ -34,12 +34,17 @@ export async function liveALittle(): Promise<LivedLedger> {
     config: upstream.setup.config,
     files: { "README.md": "# hello\n", "src/a.txt": "old", ...upstream.setup.files },
   });
+  // Somebody who copied the keys before a rotation still has them; the gate itself destroys what it retired.
+  const stolen = mkdtempSync(join(tmpdir(), "latchgate-stolen-"));
+  cpSync(join(gate.dir, "keys"), stolen, { recursive: true });
   try {
     await live(gate, upstream.url);
   } finally {
     await upstream[Symbol.asyncDispose]();
   }
   await gate.stop();
+  cpSync(stolen, join(gate.dir, "keys"), { recursive: true, force: false });
+  rmSync(stolen, { recursive: true, force: true });
   const copies: LedgerCopy[] = [];
   const ledger = join(gate.dir, "ledger.db");
   return {

@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const open = (name: string): ScratchLog => scratchLog(join(folder, name), new Mirrors([mirror]));
+const open = (name: string): ScratchLog => scratchLog(join(folder, name), { mirrors: new Mirrors([mirror]) });
 
 function refusal(work: () => unknown): string {
   try {

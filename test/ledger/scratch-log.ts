@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Keyring } from "../../src/ledger/keyring.ts";
-import { Mirrors } from "../../src/ledger/mirrors.ts";
+import type { Mirrors } from "../../src/ledger/mirrors.ts";
+import type { WantedRevocation } from "../../src/ledger/revoker.ts";
 import { openLedgerDatabase, openPayloadDatabase } from "../../src/ledger/store/database.ts";
 import { type LedgerTransaction, LedgerWriter, type Task } from "../../src/ledger/writer.ts";
 
@@ -15,6 +16,8 @@ export interface ScratchLog {
   readonly keys: string;
   readonly db: Database;
   readonly writer: LedgerWriter;
+  /** Sets the clock, milliseconds from where it is. */
+  advance(ms: number): void;
   /** Closes in good order and opens again. */
   reopen(): ScratchLog;
   /** Lets go of the files as a killed process would. */
@@ -36,6 +39,8 @@ const ACTS = {
     tx.db.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('test', ?)").run(value);
   },
   rotate: (tx: LedgerTransaction, purpose: "evidence" | "checkpoint" | "lease") => tx.rotate(purpose),
+  prepareRevocation: (tx: LedgerTransaction, wanted: WantedRevocation) => tx.prepareRevocation(wanted),
+  revoke: (tx: LedgerTransaction, statement: string) => tx.revoke(statement),
   read: (tx: LedgerTransaction) => tx.now,
 } as const;
 
@@ -54,7 +59,7 @@ const START = 1_700_000_000_000;
 
 export function scratchLog(
   dir = mkdtempSync(join(tmpdir(), "latchgate-log-")),
-  mirrors = new Mirrors([]),
+  options: { readonly checkpointOverlapMs?: number; readonly mirrors?: Mirrors } = {},
 ): ScratchLog {
   mkdirSync(dir, { recursive: true });
   const ledger = join(dir, "ledger.db");
@@ -70,7 +75,7 @@ export function scratchLog(
     acts: ACTS,
     now: () => time++,
     gateVersion: "test",
-    mirrors,
+    ...options,
   });
   return {
     dir,
@@ -79,9 +84,12 @@ export function scratchLog(
     keys,
     db,
     writer,
+    advance: (ms) => {
+      time += ms;
+    },
     reopen: () => {
       writer.close();
-      return scratchLog(dir);
+      return scratchLog(dir, options);
     },
     abandon: () => {
       db.close();

@@ -3,6 +3,7 @@ import { decideApproval, failApproval } from "./approvals.ts";
 import { denyCall } from "./deny.ts";
 import { grantCall } from "./grant.ts";
 import { holdCall } from "./hold.ts";
+import { prepareRevocation, revokeKey } from "./keys.ts";
 import { issueLease, revokeAll } from "./leases.ts";
 import { rotateKey, startGate, stopGate, summariseShed, sweepState } from "./lifecycle.ts";
 import { recordReceipt } from "./receipt.ts";
@@ -20,6 +21,8 @@ export const ACTS = {
   grantCall,
   recordReceipt,
   rotateKey,
+  prepareRevocation,
+  revokeKey,
   summariseShed,
   sweepState,
 } as const satisfies Record<string, Act>;

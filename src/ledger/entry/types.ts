@@ -239,6 +239,22 @@ export const BODIES = {
       64,
     ),
   }),
+  /**
+   * The recovery key's word that a key's entries stand only up to a tree of the log (`statement`, see
+   * keys/revocation-statement.ts). With an evidence key's successor, the successor signs this entry.
+   */
+  "key.revoked": closed({
+    purpose: oneOf("evidence", "checkpoint", "lease"),
+    kid: thumbprint,
+    size: integer,
+    root: hash,
+    /** RFC 6962 §2.1.2, from the tree of `size` to the tree before this entry. */
+    consistency: list(hash, 64),
+    successor: nullable(
+      closed({ jwk: anyJwk, kid: thumbprint, possession: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature") }),
+    ),
+    statement: text(4096),
+  }),
   "shed.summary": closed({
     since: time,
     until: time,

@@ -11,10 +11,12 @@ import {
   readPayload,
 } from "../entry/entry.ts";
 import { leafHash, openCheckedJws, openJws, verifyJws } from "../entry/jws.ts";
+import { applyRevocation, entryKeyAt } from "../key-revocation.ts";
 import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
 import { type Anchor, AnchorCheck } from "./anchors.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
+import { Repudiations } from "./repudiations.ts";
 import { LogRules } from "./rules.ts";
 import type { Vouched } from "./vouch.ts";
 
@@ -57,6 +59,7 @@ export class LogVerifier {
   private readonly tree = new CompactTree();
   private readonly checkpoints: Map<number, StoredCheckpoint>;
   private readonly signers: string[] = [];
+  private readonly repudiations = new Repudiations();
   private history: KeyHistory | null = null;
   private log: string | null = null;
   private head: string | null = null;
@@ -103,7 +106,8 @@ export class LogVerifier {
       this.start(payload);
     }
     // The signature before the form: what nobody signed is damage, whatever version it claims to be of.
-    const key = this.history?.evidenceKeyAt(opened.kid, isFault(payload) ? row.seq : payload.seq) ?? null;
+    const at = isFault(payload) ? row.seq : payload.seq;
+    const key = this.history === null ? null : entryKeyAt(this.history, opened.kid, at, payload);
     if (key === null || !(sound || verifyJws(opened, key))) {
       if (key === null)
         this.damage.add("key", row.seq, "signed by a key that is not in force there", row.trace_id);
@@ -150,7 +154,17 @@ export class LogVerifier {
     this.lastTime = Math.max(this.lastTime, time);
     if (payload.type === "key.rotated" && (this.history === null || !applyRotation(this.history, payload)))
       this.damage.add("key", seq, "the key rotation is not valid");
+    if (payload.type === "key.revoked") this.revoke(payload);
     this.rules.take(payload);
+  }
+
+  private revoke(payload: Extract<EntryPayload, { readonly type: "key.revoked" }>): void {
+    const tree = { size: this.tree.size, root: this.tree.root() };
+    // The last signer is the one whose signature under this very entry has just been verified.
+    const signer = this.signers.at(-1) ?? "";
+    const fault =
+      this.history === null ? "unknown keys" : applyRevocation(this.history, signer, payload, tree);
+    if (fault !== null) this.damage.add("key", payload.seq, fault);
   }
 
   private checkCheckpoint(seq: number): void {
@@ -164,6 +178,7 @@ export class LogVerifier {
       this.damage.add("checkpoint", seq, "the checkpoint has another root than the entries");
     else if (!this.signedByCheckpointKey(stored.note))
       this.damage.add("signature", seq, "the checkpoint's signature is not valid");
+    else this.repudiations.checkpoint(stored.size, this.history?.current("checkpoint").kid ?? "");
   }
 
   private names(checkpoint: Checkpoint, root: Buffer): boolean {
@@ -196,19 +211,29 @@ export class LogVerifier {
       );
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     this.anchors.finish(this.tree.size);
-    const trusted = this.signers.some((kid) => trust.fingerprints.has(kid));
+    const repudiated = this.repudiations.of(this.history, this.tree.size);
+    // A key that only a revoked one vouches for is nobody's, even if somebody noted it.
+    const trusted = this.signers.some(
+      (kid) => trust.fingerprints.has(kid) && !this.repudiations.isTainted(this.history, kid),
+    );
     if (trust.fingerprints.size > 0 && !trusted)
       this.damage.add("trust", null, "no trusted key has signed this log");
     const { unresolved } = this.rules;
     if (strict)
       for (const grant of unresolved) this.damage.add("unresolved", null, `grant ${grant} has no receipt`);
+    if (strict)
+      for (const { from, to, kid } of repudiated.ranges)
+        this.damage.add("repudiated", from, `entries ${from} to ${to}: their key ${kid} has been revoked`);
+    if (strict)
+      for (const size of repudiated.checkpoints)
+        this.damage.add("repudiated", null, `the checkpoint of ${size} entries: its key has been revoked`);
     const first = this.signers[0];
     const shown = first === undefined ? null : fingerprint(first);
     const exitCode = this.damage.exitCode || (this.unsupported === null ? 0 : 1);
     const verdict = this.verdict(trusted);
     return {
       verdict,
-      summary: this.summary(verdict, shown),
+      summary: this.summary(verdict, shown) + repudiated.remark,
       exit_code: exitCode,
       trusted,
       anchored_to: this.anchors.reached,
@@ -226,6 +251,9 @@ export class LogVerifier {
       receipts: this.rules.receipts,
       unresolved: unresolved.slice(0, 100),
       clock_regressions: this.regressions,
+      repudiated: repudiated.entries,
+      repudiated_ranges: repudiated.ranges,
+      repudiated_checkpoints: repudiated.checkpoints,
     };
   }
 

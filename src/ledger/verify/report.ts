@@ -1,3 +1,5 @@
+import type { RepudiatedRange } from "../../keys/history.ts";
+
 /** Where and how a log is not what it should be. The kind decides the exit code; of several the lowest counts. */
 export type DamageKind =
   | "chain"
@@ -10,7 +12,8 @@ export type DamageKind =
   | "trust"
   | "projection"
   | "side_table"
-  | "unresolved";
+  | "unresolved"
+  | "repudiated";
 
 export const EXIT_CODES: Readonly<Record<DamageKind, number>> = {
   // Order and history: links, sequence, and what entries must not say after one another.
@@ -29,6 +32,7 @@ export const EXIT_CODES: Readonly<Record<DamageKind, number>> = {
   side_table: 13,
   // With --strict only.
   unresolved: 14,
+  repudiated: 15,
 };
 
 export interface Damage {
@@ -67,6 +71,11 @@ export interface VerifyReport {
   readonly receipts: number;
   readonly unresolved: readonly string[];
   readonly clock_regressions: number;
+  /** Entries that a key signed which the recovery key has revoked for them. They are not damage: they are nobody's word. */
+  readonly repudiated: number;
+  readonly repudiated_ranges: readonly RepudiatedRange[];
+  /** Sizes of stored checkpoints whose key has been revoked for them. */
+  readonly repudiated_checkpoints: readonly number[];
 }
 
 /** Collects damage: the first is named, the rest counted. */

@@ -1,6 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { publicJwk } from "../../keys/jwk.ts";
 import { ok } from "../context.ts";
+import { goodLeaseKeys } from "../lease-keys.ts";
 import { BOTH, type Route } from "../router.ts";
 
 export const healthRoutes: readonly Route[] = [
@@ -34,12 +35,12 @@ export const healthRoutes: readonly Route[] = [
     path: "/.well-known/jwks.json",
     sockets: BOTH,
     handle: ({ gate }) => {
-      // The key in force and those whose leases may still be good.
+      // The key in force first, then those whose leases may still be good.
       const current = gate.state.leaseSigner;
       const jwk = publicJwk(createPublicKey(current.key));
-      const older = gate.reader
-        .keys()
-        .filter((key) => key.purpose === "lease" && key.kid !== current.kid)
+      const graceMs = gate.config.lease.key_grace_s * 1000;
+      const older = goodLeaseKeys(gate.reader, graceMs, gate.clock.now())
+        .filter((key) => key.kid !== current.kid)
         .map((key) => ({ ...key.jwk, kid: key.kid, use: "sig", alg: "ES256" }));
       return ok({ keys: [{ ...jwk, kid: current.kid, use: "sig", alg: "ES256" }, ...older] });
     },

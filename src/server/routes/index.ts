@@ -6,6 +6,7 @@ import { auditRoutes } from "./audit.ts";
 import { checkpointRoutes } from "./checkpoints.ts";
 import { executeRoutes } from "./execute.ts";
 import { healthRoutes } from "./health.ts";
+import { keyRoutes } from "./keys.ts";
 import { leaseRoutes } from "./leases.ts";
 import { receiptRoutes } from "./receipts.ts";
 
@@ -19,4 +20,5 @@ export const ROUTES: readonly Route[] = [
   ...checkpointRoutes,
   ...auditRoutes,
   ...adminRoutes,
+  ...keyRoutes,
 ];
