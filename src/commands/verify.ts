@@ -1,6 +1,6 @@
 import { verifyLedgerFile } from "../ledger/verify/file.ts";
 import { EXIT_CODES } from "../ledger/verify/report.ts";
-import { readTrust } from "../ledger/verify/trust.ts";
+import { readTrust, readWitnesses } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
 import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
 
@@ -20,6 +20,11 @@ export default defineCommand({
       description: "Fingerprint that was noted when the log began, or a file with a JWK set",
       valueHint: "FINGERPRINT|JWKS",
     },
+    witness: {
+      type: "string",
+      description: "Verifier key of a witness, or a file with one a line: says what they have cosigned",
+      valueHint: "VKEY|FILE",
+    },
     strict: {
       type: "boolean",
       description: `Calls without a receipt count as damage (exit ${EXIT_CODES.unresolved})`,
@@ -27,10 +32,12 @@ export default defineCommand({
   },
   async run({ args }) {
     const trust = readTrust(args.trust);
+    const witnesses = readWitnesses(args.witness);
     const bar = isTerminal(2) && !args.json;
     const report = verifyLedgerFile(args.file, {
       trust,
       strict: args.strict,
+      witnesses,
       ...(bar
         ? {
             progress: (done, total) =>
@@ -48,6 +55,12 @@ export default defineCommand({
         `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
       );
       lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
+      if (witnesses.length > 0)
+        lines.push(
+          report.anchored_to === null
+            ? "not anchored: these witnesses have cosigned none of its checkpoints"
+            : `anchored to ${report.anchored_to} entries by ${witnesses.map(({ name }) => safe(name)).join(", ")}`,
+        );
       if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
       await printLine(lines.join("\n"));
     }

@@ -15,6 +15,7 @@ import type { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { createSandbox } from "../sandbox/index.ts";
+import { Anchoring, configuredWitnesses } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { localTargets, openHost } from "./egress.ts";
@@ -75,6 +76,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
+    let anchoring: Anchoring | null = null;
+    const witnesses = configuredWitnesses(dir, config);
     const ledgerOptions = {
       ledgerPath: at.ledger,
       payloadsPath: at.payloads,
@@ -83,6 +86,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       groupLimit: config.ledger.group_limit,
       checkpoints: checkpointRhythm(dir, config),
       onFailure: (error: LedgerError) => fatal(error),
+      onCheckpoint: () => anchoring?.submit(),
     };
     const [sandbox, ledger] = await Promise.all([
       createSandbox({
@@ -139,17 +143,20 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       registryDigest: registry.digest,
       generation: registry.generation,
       actions: registry.list().length,
-      unsafe: [],
+      unsafe: config.evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [],
     });
     gate.state.epoch = epoch;
     const sockets = socketPaths(dir, config);
     const front = makeFront(gate, sockets, at.ledger, report);
     cleanup.push(() => front.close(0));
     await openSockets(front, sockets, config);
+    if (witnesses.length > 0) anchoring = new Anchoring(gate, witnesses, report);
+    cleanup.push(() => anchoring?.close());
     const timers = startChores(gate, report);
     fatal = (error) => {
       gate.state.draining = true;
       for (const timer of timers) clearInterval(timer);
+      void anchoring?.close();
       report(`the ledger can't be written any more: ${error.message}`);
       // What waits gets its 503 first.
       void front.close(1000).then(() => onFatal(error));
@@ -158,8 +165,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       gate,
       sockets,
       closedGrants: closed,
-      stop: (reason) => {
+      stop: async (reason) => {
         for (const timer of timers) clearInterval(timer);
+        await anchoring?.close();
         return stopGate(gate, front, lock, reason);
       },
     };

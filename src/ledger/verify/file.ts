@@ -11,14 +11,18 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { messageOf } from "../../core/errors.ts";
+import type { WitnessKey } from "../anchor/cosignature.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
 import { LogVerifier, type StoredCheckpoint, type StoredEntry, type Trust } from "./log-verifier.ts";
 import type { VerifyReport } from "./report.ts";
+import { treeTableFaults } from "./tree-tables.ts";
 
 export interface VerifyOptions {
   readonly trust: Trust;
   readonly strict: boolean;
+  /** Witnesses whose cosignatures the auditor relies on. */
+  readonly witnesses?: readonly WitnessKey[];
   /** Called now and then with entries done and to do. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -102,7 +106,7 @@ function verifyDatabase(db: Database, options: VerifyOptions): VerifyReport {
   const checkpoints = db
     .query<Raw<StoredCheckpoint>, []>("SELECT size, root, note FROM checkpoints ORDER BY size")
     .all();
-  const verifier = new LogVerifier(checkpoints.map(checkpointRow));
+  const verifier = new LogVerifier(checkpoints.map(checkpointRow), options.witnesses);
   const total = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
   const rows = db.query<Raw<StoredEntry & GrantColumns>, []>(
     `SELECT e.seq, e.id, e.type, e.time_ms, e.trace_id, e.tenant, e.principal, e.action_id, e.decision, e.jws, e.hash,
@@ -119,6 +123,7 @@ function verifyDatabase(db: Database, options: VerifyOptions): VerifyReport {
     if (payload !== null && fault !== null) verifier.sideTable(payload.seq, fault);
     if (++done % 4096 === 0) options.progress?.(done, total);
   }
+  for (const detail of treeTableFaults(db)) verifier.sideTable(null, detail);
   for (const detail of strayGrants(db)) verifier.sideTable(null, detail);
   return verifier.finish(options.trust, options.strict);
 }

@@ -1,6 +1,7 @@
 import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
 import { fingerprint } from "../../keys/jwk.ts";
+import type { WitnessKey } from "../anchor/cosignature.ts";
 import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
 import {
   type EntryPayload,
@@ -13,6 +14,7 @@ import {
 import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
+import { AnchorRules } from "./anchors.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
 import { LogRules } from "./rules.ts";
 
@@ -52,6 +54,7 @@ const COLUMNS = [
 export class LogVerifier {
   private readonly damage = new DamageLog();
   private readonly rules = new LogRules(this.damage);
+  private readonly anchors: AnchorRules;
   private readonly tree = new CompactTree();
   private readonly checkpoints: Map<number, StoredCheckpoint>;
   private readonly signers: string[] = [];
@@ -63,7 +66,9 @@ export class LogVerifier {
   private checked = 0;
   private unsupported: string | null = null;
 
-  constructor(checkpoints: readonly StoredCheckpoint[]) {
+  /** @param witnesses those whose cosignatures the auditor relies on */
+  constructor(checkpoints: readonly StoredCheckpoint[], witnesses: readonly WitnessKey[] = []) {
+    this.anchors = new AnchorRules(this.damage, witnesses);
     this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
   }
 
@@ -143,6 +148,7 @@ export class LogVerifier {
     if (payload.type === "key.rotated" && (this.history === null || !applyRotation(this.history, payload)))
       this.damage.add("key", seq, "the key rotation is not valid");
     this.rules.take(payload);
+    this.anchors.take(payload);
   }
 
   private checkCheckpoint(seq: number): void {
@@ -156,6 +162,7 @@ export class LogVerifier {
       this.damage.add("checkpoint", seq, "the checkpoint has another root than the entries");
     else if (!this.signedByCheckpointKey(stored.note))
       this.damage.add("signature", seq, "the checkpoint's signature is not valid");
+    else this.anchors.checkpoint(this.tree.size, root);
   }
 
   private names(checkpoint: Checkpoint, root: Buffer): boolean {
@@ -202,7 +209,7 @@ export class LogVerifier {
       summary: this.summary(verdict, shown),
       exit_code: exitCode,
       trusted,
-      anchored_to: null,
+      anchored_to: this.anchors.anchoredTo,
       log: this.log,
       fingerprint: shown,
       signers: this.signers,

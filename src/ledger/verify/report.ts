@@ -43,7 +43,8 @@ export interface VerifyReport {
   readonly exit_code: number;
   /** Whether the signer is the one that `--trust` names. */
   readonly trusted: boolean;
-  readonly anchored_to: null;
+  /** Entries that every witness named by the auditor has cosigned; null without any. */
+  readonly anchored_to: number | null;
   readonly log: string | null;
   /** Of the first evidence key: `SHA256:` and its RFC 7638 thumbprint. */
   readonly fingerprint: string | null;
