@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Gate } from "../gate/gate.ts";
-import { readVkey } from "../ledger/anchor/cosignature.ts";
+import { readVkey, verifyCosignature } from "../ledger/anchor/cosignature.ts";
 import { askWitness, type Witness } from "../ledger/anchor/witness-client.ts";
 import { parseCheckpoint } from "../ledger/checkpoint.ts";
 import { consistencyProof } from "../ledger/proof/consistency.ts";
@@ -85,12 +85,16 @@ export class Anchoring {
         "SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1",
       )
       .get();
-    const cosigned = db
-      .query<{ size: number | null }, [string]>(
-        "SELECT max(size) AS size FROM cosignatures WHERE public_key = ?",
+    const last = db
+      .query<{ size: number; line: string; note: string }, [string]>(
+        `SELECT size, line, note FROM cosignatures JOIN checkpoints USING (size)
+         WHERE public_key = ? ORDER BY size DESC LIMIT 1`,
       )
       .get(key.x);
-    const old = cosigned?.size ?? 0;
+    // A row that somebody planted must not keep the witness from being asked.
+    const text = last === null ? undefined : parseCheckpoint(last.note)?.text;
+    const holds = last !== null && text !== undefined && verifyCosignature(text, last.line, key) !== null;
+    const old = holds ? last.size : 0;
     return newest === null || newest.size <= old ? null : { ...newest, old };
   }
 

@@ -33,7 +33,7 @@ export function recordCosignature(
   if (cosignature === undefined) return "unverified";
   tx.db
     .query(
-      "INSERT OR IGNORE INTO cosignatures (size, witness, public_key, timestamp, line) VALUES (?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO cosignatures (size, witness, public_key, timestamp, line) VALUES (?, ?, ?, ?, ?)",
     )
     .run(size, cosignature.witness, cosignature.publicKey, cosignature.timestamp, line);
   const stored = tx.db
