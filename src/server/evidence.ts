@@ -59,3 +59,8 @@ export function evidenceStatus({ reader, config, ledger }: Gate): JsonObject {
     anchored_by: by.map(({ name }) => name),
   };
 }
+
+/** Settings in force that give up a protection, for the banner and the log. */
+export function unsafeSettings({ evidence }: Config): readonly string[] {
+  return evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [];
+}

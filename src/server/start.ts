@@ -19,7 +19,7 @@ import { Anchoring, configuredWitnesses } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { localTargets, openHost } from "./egress.ts";
-import { checkpointRhythm } from "./evidence.ts";
+import { checkpointRhythm, unsafeSettings } from "./evidence.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
 import { currentLeaseSigner, leaseKeys } from "./keys.ts";
 import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
@@ -143,7 +143,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       registryDigest: registry.digest,
       generation: registry.generation,
       actions: registry.list().length,
-      unsafe: config.evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [],
+      unsafe: unsafeSettings(config),
     });
     gate.state.epoch = epoch;
     const sockets = socketPaths(dir, config);
