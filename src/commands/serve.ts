@@ -4,6 +4,7 @@ import { stateDir } from "../client/state.ts";
 import { loadConfig } from "../config/load.ts";
 import { findProject, namedProject, PROJECT_FOLDER } from "../config/project.ts";
 import { fingerprint } from "../keys/jwk.ts";
+import { unsafeSettings } from "../server/evidence.ts";
 import { projectPaths } from "../server/project-paths.ts";
 import { type RunningServer, startServer } from "../server/start.ts";
 import { DIR_FLAG, defineCommand } from "./command.ts";
@@ -95,6 +96,7 @@ function describe(
     ["ledger", `log ${gate.ledger.log}`],
     ["fingerprint", evidence === undefined ? "" : fingerprint(evidence.kid)],
   ];
+  if (unsafeSettings(gate.config).length > 0) facts.push(["unsafe", unsafeSettings(gate.config).join(", ")]);
   if (closedGrants > 0)
     facts.push(["unresolved", `${closedGrants} calls of an earlier run closed as indeterminate`]);
   const next = ["note the fingerprint elsewhere: latchgate verify --trust needs it"];

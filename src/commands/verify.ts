@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { readAnchor } from "../ledger/verify/anchors.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
 import { EXIT_CODES } from "../ledger/verify/report.ts";
-import { readTrust } from "../ledger/verify/trust.ts";
+import { readTrust, readWitnesses } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
 import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
@@ -36,6 +36,11 @@ export default defineCommand({
       description: "Threads that check signatures; as many as there are cores by default",
       valueHint: "N",
     },
+    witness: {
+      type: "string",
+      description: "Verifier key of a witness, or a file with one a line: says what they have cosigned",
+      valueHint: "VKEY|FILE",
+    },
     strict: {
       type: "boolean",
       description: `Calls without a receipt count as damage (exit ${EXIT_CODES.unresolved})`,
@@ -43,6 +48,7 @@ export default defineCommand({
   },
   async run({ args }) {
     const trust = readTrust(args.trust);
+    const witnesses = readWitnesses(args.witness);
     const bar = isTerminal(2) && !args.json;
     const threads = args.threads === undefined ? availableParallelism() : Number(args.threads);
     if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
@@ -51,6 +57,7 @@ export default defineCommand({
       trust,
       anchors: args.anchor.map(readAnchor),
       strict: args.strict,
+      witnesses,
       ...(bar
         ? {
             progress: (done, total) =>
@@ -68,7 +75,9 @@ export default defineCommand({
         `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
       );
       lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
-      if (report.anchored_to !== null) lines.push(`anchored up to entry ${report.anchored_to}`);
+      if (report.anchored_to !== null) lines.push(`anchored to ${report.anchored_to} entries`);
+      else if (witnesses.length > 0)
+        lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
       if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
       await printLine(lines.join("\n"));
     }

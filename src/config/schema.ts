@@ -81,7 +81,7 @@ const witness = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Allows a URL with `http:`, to a witness on this machine. Its answers are verified all the same.",
+      "Allows a URL with `http:`, whose answers others can keep back; those that come are verified all the same.",
     ),
 });
 

@@ -2,7 +2,11 @@ import { realpathSync } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { messageOf } from "../core/errors.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Gate } from "../gate/gate.ts";
 import type { CheckpointRhythm } from "../gate/ledger-thread.ts";
+import { cosignedBy, readVkey } from "../ledger/anchor/cosignature.ts";
+import { checkpointOrigin } from "../ledger/checkpoint.ts";
 import { StartError } from "./start-error.ts";
 
 /** How the log is summarised, as the configuration says. Throws `start_failed` on a mirror within the project folder. */
@@ -29,4 +33,34 @@ function outside(dir: string, path: string): string {
       hint: "put it where a backup of the project folder does not reach",
     });
   return place;
+}
+
+/** What an operator is told about the log's checkpoints; `anchored_to` only by cosignatures of configured keys. */
+export function evidenceStatus({ reader, config, ledger }: Gate): JsonObject {
+  const { evidence } = config;
+  const witnesses = evidence.witnesses.flatMap(({ vkey }) => readVkey(vkey) ?? []);
+  const newest = reader.db
+    .query<{ size: number | null }, []>("SELECT max(size) AS size FROM checkpoints")
+    .get();
+  const said = reader.db
+    .query<{ seq: number }, []>(
+      "SELECT seq FROM entries WHERE type = 'checkpoint.anchored' ORDER BY seq DESC LIMIT 1",
+    )
+    .get();
+  const anchored = said === null ? null : reader.trusted(said.seq, "checkpoint.anchored");
+  const by = anchored === null ? [] : cosignedBy(checkpointOrigin(ledger.log), anchored, witnesses);
+  const quorum = evidence.quorum ?? witnesses.length;
+  return {
+    checkpoint: newest?.size ?? null,
+    mirrors: evidence.mirrors.map(({ path }) => path),
+    witnesses: witnesses.map(({ name }) => name),
+    quorum,
+    anchored_to: anchored !== null && by.length > 0 && by.length >= quorum ? anchored.size : null,
+    anchored_by: by.map(({ name }) => name),
+  };
+}
+
+/** Settings in force that give up a protection, for the banner and the log. */
+export function unsafeSettings({ evidence }: Config): readonly string[] {
+  return evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [];
 }

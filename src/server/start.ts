@@ -15,10 +15,11 @@ import type { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { createSandbox } from "../sandbox/index.ts";
+import { Anchoring, configuredWitnesses } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { localTargets, openHost } from "./egress.ts";
-import { checkpointRhythm } from "./evidence.ts";
+import { checkpointRhythm, unsafeSettings } from "./evidence.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
 import { currentLeaseSigner } from "./keys.ts";
 import { leaseKeys } from "./lease-keys.ts";
@@ -77,6 +78,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
+    let anchoring: Anchoring | null = null;
+    const witnesses = configuredWitnesses(dir, config);
     const ledgerOptions = {
       ledgerPath: at.ledger,
       payloadsPath: at.payloads,
@@ -86,6 +89,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       checkpoints: checkpointRhythm(dir, config),
       checkpointOverlapMs: config.evidence.checkpoint_overlap_s * 1000,
       onFailure: (error: LedgerError) => fatal(error),
+      onCheckpoint: () => anchoring?.submit(),
     };
     const [sandbox, ledger] = await Promise.all([
       createSandbox({
@@ -142,7 +146,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       registryDigest: registry.digest,
       generation: registry.generation,
       actions: registry.list().length,
-      unsafe: [],
+      unsafe: unsafeSettings(config),
     });
     gate.state.epoch = epoch;
     const exported = new VerifyingKeysFile(gate, report);
@@ -151,10 +155,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const front = makeFront(gate, sockets, at.ledger, report);
     cleanup.push(() => front.close(0));
     await openSockets(front, sockets, config);
+    if (witnesses.length > 0) anchoring = new Anchoring(gate, witnesses, report);
+    cleanup.push(() => anchoring?.close());
     const timers = startChores(gate, report, exported);
     fatal = (error) => {
       gate.state.draining = true;
       for (const timer of timers) clearInterval(timer);
+      void anchoring?.close();
       report(`the ledger can't be written any more: ${error.message}`);
       // What waits gets its 503 first.
       void front.close(1000).then(() => onFatal(error));
@@ -163,8 +170,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       gate,
       sockets,
       closedGrants: closed,
-      stop: (reason) => {
+      stop: async (reason) => {
         for (const timer of timers) clearInterval(timer);
+        await anchoring?.close();
         return stopGate(gate, front, lock, reason);
       },
     };

@@ -4,6 +4,7 @@ import {
   appendFileSync,
   cpSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -13,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LedgerError } from "../../src/ledger/errors.ts";
 import { Mirrors } from "../../src/ledger/mirrors.ts";
+import { readRows } from "./forge.ts";
 import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
 let folder: string;
@@ -68,6 +70,8 @@ test("a log that went another way since is refused, though it is longer", async 
 test("a new log in the place of the one that was seen is refused, and none is begun", async () => {
   await lived();
   expect(refusal(() => open("nothing"))).toBe("ledger_rolled_back");
+  expect(readRows(join(folder, "nothing", "ledger.db"))).toEqual([]);
+  expect(readdirSync(join(folder, "nothing", "keys"))).toEqual([]);
   scratchLog(join(folder, "elsewhere")).writer.close();
   expect(refusal(() => open("elsewhere"))).toBe("ledger_rolled_back");
 });

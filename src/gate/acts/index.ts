@@ -1,4 +1,5 @@
 import type { Act } from "../../ledger/writer.ts";
+import { recordCosignature } from "./anchor.ts";
 import { decideApproval, failApproval } from "./approvals.ts";
 import { denyCall } from "./deny.ts";
 import { grantCall } from "./grant.ts";
@@ -24,6 +25,7 @@ export const ACTS = {
   prepareRevocation,
   revokeKey,
   summariseShed,
+  recordCosignature,
   sweepState,
 } as const satisfies Record<string, Act>;
 

@@ -1,5 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { messageOf } from "../../core/errors.ts";
+import type { WitnessKey } from "../anchor/cosignature.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
 import type { Anchor } from "./anchors.ts";
@@ -8,6 +9,7 @@ import { keysNamedIn } from "./named-keys.ts";
 import { openLedgerFile } from "./open-file.ts";
 import type { VerifyReport } from "./report.ts";
 import { SignaturePool } from "./signature-pool.ts";
+import { treeTableFaults } from "./tree-tables.ts";
 import type { Vouched } from "./vouch.ts";
 
 export interface VerifyOptions {
@@ -15,6 +17,8 @@ export interface VerifyOptions {
   readonly strict: boolean;
   /** Checkpoints that the auditor has from elsewhere. */
   readonly anchors?: readonly Anchor[];
+  /** Witnesses whose cosignatures the auditor relies on. */
+  readonly witnesses?: readonly WitnessKey[];
   /** Called now and then with entries done and to do. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -130,7 +134,7 @@ class FileCheck {
     const checkpoints = db
       .query<Raw<StoredCheckpoint>, []>("SELECT size, root, note FROM checkpoints ORDER BY size")
       .all();
-    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), options.anchors);
+    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), options.anchors, options.witnesses);
     this.total = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
   }
 
@@ -146,6 +150,7 @@ class FileCheck {
   }
 
   finish(): VerifyReport {
+    for (const detail of treeTableFaults(this.db)) this.verifier.sideTable(null, detail);
     for (const detail of strayGrants(this.db)) this.verifier.sideTable(null, detail);
     return this.verifier.finish(this.options.trust, this.options.strict);
   }

@@ -1,6 +1,7 @@
 import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
 import { fingerprint } from "../../keys/jwk.ts";
+import type { WitnessKey } from "../anchor/cosignature.ts";
 import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
 import {
   type EntryPayload,
@@ -14,6 +15,7 @@ import { leafHash, openCheckedJws, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRevocation, entryKeyAt } from "../key-revocation.ts";
 import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
+import { AnchorRules } from "./anchored-entries.ts";
 import { type Anchor, AnchorCheck } from "./anchors.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
 import { Repudiations } from "./repudiations.ts";
@@ -56,6 +58,7 @@ const COLUMNS = [
 export class LogVerifier {
   private readonly damage = new DamageLog();
   private readonly rules = new LogRules(this.damage);
+  private readonly witnessed: AnchorRules;
   private readonly tree = new CompactTree();
   private readonly checkpoints: Map<number, StoredCheckpoint>;
   private readonly signers: string[] = [];
@@ -69,7 +72,13 @@ export class LogVerifier {
   private unsupported: string | null = null;
   private readonly anchors: AnchorCheck;
 
-  constructor(checkpoints: readonly StoredCheckpoint[], anchors: readonly Anchor[] = []) {
+  /** @param witnesses those whose cosignatures the auditor relies on */
+  constructor(
+    checkpoints: readonly StoredCheckpoint[],
+    anchors: readonly Anchor[] = [],
+    witnesses: readonly WitnessKey[] = [],
+  ) {
+    this.witnessed = new AnchorRules(this.damage, witnesses);
     this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
     this.anchors = new AnchorCheck(anchors, this.damage);
   }
@@ -156,6 +165,7 @@ export class LogVerifier {
       this.damage.add("key", seq, "the key rotation is not valid");
     if (payload.type === "key.revoked") this.revoke(payload);
     this.rules.take(payload);
+    this.witnessed.take(payload);
   }
 
   private revoke(payload: Extract<EntryPayload, { readonly type: "key.revoked" }>): void {
@@ -178,7 +188,10 @@ export class LogVerifier {
       this.damage.add("checkpoint", seq, "the checkpoint has another root than the entries");
     else if (!this.signedByCheckpointKey(stored.note))
       this.damage.add("signature", seq, "the checkpoint's signature is not valid");
-    else this.repudiations.checkpoint(stored.size, this.history?.current("checkpoint").kid ?? "");
+    else {
+      this.repudiations.checkpoint(stored.size, this.history?.current("checkpoint").kid ?? "");
+      this.witnessed.checkpoint(this.tree.size, root);
+    }
   }
 
   private names(checkpoint: Checkpoint, root: Buffer): boolean {
@@ -236,7 +249,7 @@ export class LogVerifier {
       summary: this.summary(verdict, shown) + repudiated.remark,
       exit_code: exitCode,
       trusted,
-      anchored_to: this.anchors.reached,
+      anchored_to: this.anchoredTo(),
       since: null,
       log: this.log,
       fingerprint: shown,
@@ -255,6 +268,11 @@ export class LogVerifier {
       repudiated_ranges: repudiated.ranges,
       repudiated_checkpoints: repudiated.checkpoints,
     };
+  }
+
+  private anchoredTo(): number | null {
+    const reached = [this.anchors.reached, this.witnessed.anchoredTo].filter((size) => size !== null);
+    return reached.length === 0 ? null : Math.max(...reached);
   }
 
   private verdict(trusted: boolean): VerifyReport["verdict"] {

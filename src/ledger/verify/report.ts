@@ -50,7 +50,7 @@ export interface VerifyReport {
   readonly exit_code: number;
   /** Whether the signer is the one that `--trust` names. */
   readonly trusted: boolean;
-  /** Size of the largest checkpoint of `--anchor` and `--since` that the entries bear out. */
+  /** Entries that a checkpoint of `--anchor` or `--since`, or every witness that the auditor named, bears out. */
   readonly anchored_to: number | null;
   /** With `--since`: how many entries were not checked, but taken as the root of that checkpoint names them. */
   readonly since: number | null;

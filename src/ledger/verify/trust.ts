@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { isJsonObject, parseJson } from "../../core/json.ts";
 import { readFingerprint, thumbprint } from "../../keys/jwk.ts";
+import { readVkey, type WitnessKey } from "../anchor/cosignature.ts";
 import { LedgerError } from "../errors.ts";
 import type { Trust } from "./log-verifier.ts";
 
@@ -29,4 +30,19 @@ export function readTrust(text: string | undefined): Trust {
   } catch (cause) {
     throw cause instanceof LedgerError ? cause : unreadable(cause);
   }
+}
+
+/** Reads `--witness`: a C2SP verifier key, or a file with one on each line. Throws `trust_unreadable`. */
+export function readWitnesses(text: string | undefined): readonly WitnessKey[] {
+  if (text === undefined) return [];
+  const one = readVkey(text);
+  if (one !== null) return [one];
+  const lines = existsSync(text) ? readFileSync(text, "utf8").split("\n") : [];
+  const keys = lines.filter((line) => line !== "").map(readVkey);
+  if (keys.length === 0 || keys.includes(null))
+    throw new LedgerError(
+      "trust_unreadable",
+      "--witness takes a c2sp verifier key of type 0x04, or a file with one on each line",
+    );
+  return keys.filter((key) => key !== null);
 }

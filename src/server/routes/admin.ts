@@ -4,6 +4,7 @@ import { isRefusal, refuse } from "../../gate/refusal.ts";
 import type { Answer } from "../../gate/respond.ts";
 import { fingerprint } from "../../keys/jwk.ts";
 import { ok, operatorBody, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
+import { evidenceStatus } from "../evidence.ts";
 import type { FrontRequest } from "../front/index.ts";
 import { rotateGateKey } from "../keys.ts";
 import { ADMIN, type Route } from "../router.ts";
@@ -67,6 +68,7 @@ function status(context: ServerContext, request: FrontRequest): Answer {
     boundary: (request.peer?.uid ?? -1) === gate.uid ? "same_uid" : "uid",
     sockets: { ...context.sockets },
     ledger: { ...gate.ledger.stats },
+    evidence: evidenceStatus(gate),
     runners: sandbox.runners.map(({ pid, inFlight, queued }) => ({ pid, in_flight: inFlight, queued })),
     pid: process.pid,
   });
