@@ -17,6 +17,7 @@ export const COMMANDS: CommandTable = {
   },
   audit: { summary: "show the log", load: () => import("./audit.ts") },
   verify: { summary: "check a ledger offline", load: () => import("./verify.ts") },
+  export: { summary: "write a verifiable range of the log", load: () => import("./export.ts") },
   "rotate-keys": { summary: "replace the gate's evidence key", load: () => import("./rotate-keys.ts") },
   revoke: { summary: "kill switch", load: () => import("./revoke.ts") },
   status: { summary: "how the gate is", load: () => import("./status.ts") },
