@@ -20,7 +20,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What the verifier, which must stand alone with files and no network, may import of the ledger's own. */
-const VERIFIER = /^ledger\/(?:verify\/|proof\/|entry\/|tree\.ts$|checkpoint\.ts$|key-rotation\.ts$|errors\.ts$)/;
+const VERIFIER =
+  /^ledger\/(?:verify\/|proof\/|entry\/|tree\.ts$|checkpoint\.ts$|key-rotation\.ts$|errors\.ts$)/;
 
 interface Import {
   /** Both relative to `src`. */
