@@ -18,6 +18,7 @@ export const COMMANDS: CommandTable = {
   audit: { summary: "show the log", load: () => import("./audit.ts") },
   verify: { summary: "check a ledger offline", load: () => import("./verify.ts") },
   prove: { summary: "write a proof that a receipt is in the log", load: () => import("./prove.ts") },
+  export: { summary: "write a verifiable range of the log", load: () => import("./export.ts") },
   "rotate-keys": { summary: "replace the gate's evidence key", load: () => import("./rotate-keys.ts") },
   revoke: { summary: "kill switch", load: () => import("./revoke.ts") },
   status: { summary: "how the gate is", load: () => import("./status.ts") },

@@ -1,7 +1,11 @@
 import { availableParallelism } from "node:os";
-import { readAnchor } from "../ledger/verify/anchors.ts";
+import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
+import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
-import { EXIT_CODES } from "../ledger/verify/report.ts";
+import type { Trust } from "../ledger/verify/log-verifier.ts";
+import { EXIT_CODES, type VerifyReport } from "../ledger/verify/report.ts";
+import { type SingleReport, verifyEntry, verifyProof } from "../ledger/verify/single.ts";
+import { subjectOf } from "../ledger/verify/subject.ts";
 import { readTrust, readWitnesses } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
@@ -12,12 +16,13 @@ const MOST_THREADS = 256;
 export default defineCommand({
   meta: {
     name: "verify",
-    description: "Check a ledger offline: order, signatures, keys, and what follows from them",
+    description:
+      "Check a ledger, an export, a proof or an entry offline: order, signatures, keys, what follows",
   },
   args: {
     file: {
       type: "positional",
-      description: "A ledger file: live, a copy, or on read-only media",
+      description: "A ledger file (live, a copy, on read-only media), an export, a proof, or an entry",
       valueHint: "FILE",
     },
     trust: {
@@ -30,6 +35,11 @@ export default defineCommand({
       description: "Checkpoint kept elsewhere: a file, or 'SIZE ROOT-HEX'; may be given several times",
       valueHint: "CHECKPOINT",
       repeatable: true,
+    },
+    since: {
+      type: "string",
+      description: "Checkpoint of an earlier audit: entries up to there are taken on its word",
+      valueHint: "CHECKPOINT",
     },
     threads: {
       type: "string",
@@ -47,40 +57,76 @@ export default defineCommand({
     },
   },
   async run({ args }) {
-    const trust = readTrust(args.trust);
-    const witnesses = readWitnesses(args.witness);
-    const bar = isTerminal(2) && !args.json;
     const threads = args.threads === undefined ? availableParallelism() : Number(args.threads);
     if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
       throw new UsageError(`--threads takes a number from 1 to ${MOST_THREADS}`);
-    const report = await verifyLedgerFileWith(threads, args.file, {
-      trust,
-      anchors: args.anchor.map(readAnchor),
-      strict: args.strict,
-      witnesses,
-      ...(bar
-        ? {
-            progress: (done, total) =>
-              writeErr(`\r${Math.floor((100 * done) / total)} % of ${total} entries`),
-          }
-        : {}),
-    });
-    if (bar) writeErr("\r\u001b[K");
-    if (args.json)
-      await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
-    else {
-      const lines = [safe(report.summary)];
-      lines.push(`log ${report.log ?? "unknown"}, ${report.entries} entries, head ${report.head ?? "none"}`);
-      lines.push(
-        `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
+    const trust = readTrust(args.trust);
+    const since = args.since === undefined ? null : readAnchor(args.since);
+    const anchors = [...args.anchor.map(readAnchor), ...(since === null ? [] : [since])];
+    const subject = subjectOf(args.file);
+    if (since !== null && subject.kind !== "ledger")
+      throw new UsageError("--since goes with a ledger; this file is none");
+    if (subject.kind === "entry" || subject.kind === "proof")
+      return printSingle(
+        subject.kind === "entry"
+          ? entryAlone(subject.text, trust, anchors)
+          : verifyProof(subject.text, trust, anchors),
+        args.json,
       );
-      lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
-      if (report.anchored_to !== null) lines.push(`anchored to ${report.anchored_to} entries`);
-      else if (witnesses.length > 0)
-        lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
-      if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
-      await printLine(lines.join("\n"));
-    }
-    return report.exit_code;
+    const bar = isTerminal(2) && !args.json;
+    const progress = (done: number, total: number) => writeErr(`\r${progressBar(done, total)}`);
+    const witnesses = readWitnesses(args.witness);
+    const options = { trust, strict: args.strict, anchors, since, witnesses, ...(bar ? { progress } : {}) };
+    const report =
+      subject.kind === "export"
+        ? verifyExport(args.file, options)
+        : await verifyLedgerFileWith(threads, args.file, options);
+    if (bar) writeErr("\r\u001b[K");
+    return printReport(report, args.json);
   },
 });
+
+function entryAlone(text: string, trust: Trust, anchors: readonly Anchor[]): SingleReport {
+  if (anchors.length > 0)
+    throw new UsageError("an entry alone shows nothing to an anchor", "verify a proof of it, or the ledger");
+  return verifyEntry(text, trust);
+}
+
+const BAR = 24;
+
+function progressBar(done: number, total: number): string {
+  const share = total === 0 ? 1 : Math.min(1, done / total);
+  const full = Math.floor(share * BAR);
+  return `[${"#".repeat(full)}${" ".repeat(BAR - full)}] ${Math.floor(share * 100)} % of ${total} entries`;
+}
+
+async function printSingle(report: SingleReport, json: boolean): Promise<number> {
+  if (json)
+    await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
+  else {
+    const lines = [safe(report.summary)];
+    lines.push(`log ${report.log ?? "unknown"}, ${report.type ?? "unknown"} of ${report.time ?? "unknown"}`);
+    if (report.checkpoint !== null)
+      lines.push(`checkpoint of ${report.checkpoint.size} entries, root ${report.checkpoint.root}`);
+    await printLine(lines.join("\n"));
+  }
+  return report.exit_code;
+}
+
+async function printReport(report: VerifyReport, json: boolean): Promise<number> {
+  if (json)
+    await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
+  else {
+    const lines = [safe(report.summary)];
+    lines.push(`log ${report.log ?? "unknown"}, ${report.entries} entries, head ${report.head ?? "none"}`);
+    lines.push(
+      `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
+    );
+    lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
+    if (report.since !== null) lines.push(`the first ${report.since} entries were not checked`);
+    if (report.anchored_to !== null) lines.push(`the first ${report.anchored_to} entries are anchored`);
+    if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
+    await printLine(lines.join("\n"));
+  }
+  return report.exit_code;
+}

@@ -59,6 +59,13 @@ export class KeyHistory {
     return history;
   }
 
+  /** A history from the keys in force somewhere within a log, one of each purpose. Null when one is not admitted. */
+  static resume(keys: OpeningKeys, seq: number): KeyHistory | null {
+    const history = new KeyHistory();
+    for (const purpose of KEY_PURPOSES) if (!history.introduce(purpose, keys[purpose], seq)) return null;
+    return history;
+  }
+
   /** Retires the key in force at `seq` and puts the new one in force after it. False when it is not admitted. */
   rotate(purpose: KeyPurpose, jwk: PublicJwk, seq: number): boolean {
     const index = this.keys.findLastIndex((key) => key.purpose === purpose);

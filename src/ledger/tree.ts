@@ -22,6 +22,24 @@ export class CompactTree {
   private readonly subtrees: { readonly height: number; readonly hash: Buffer }[] = [];
   private count = 0;
 
+  /** A tree of that many leaves from its right edge, see {@link edge}. Null when the edge is not of that size. */
+  static resume(size: number, edge: readonly Buffer[]): CompactTree | null {
+    const tree = new CompactTree();
+    const heights: number[] = [];
+    for (let height = 0, rest = size; rest > 0; height++, rest = Math.floor(rest / 2))
+      if (rest % 2 === 1) heights.unshift(height);
+    if (heights.length !== edge.length || edge.some((hash) => hash.length !== 32)) return null;
+    for (const [i, height] of heights.entries())
+      tree.subtrees.push({ height, hash: edge[i] ?? Buffer.alloc(0) });
+    tree.count = size;
+    return tree;
+  }
+
+  /** The roots of the perfect subtrees, largest first: with the size, all that is needed to go on. */
+  get edge(): readonly Buffer[] {
+    return this.subtrees.map(({ hash }) => hash);
+  }
+
   get size(): number {
     return this.count;
   }

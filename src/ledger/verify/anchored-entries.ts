@@ -7,14 +7,17 @@ import type { DamageLog } from "./report.ts";
 export class AnchorRules {
   private readonly damage: DamageLog;
   private readonly witnesses: readonly WitnessKey[];
+  private readonly from: number;
   /** Hex roots of the checkpoints that were found to be those of the entries. */
   private readonly roots = new Map<number, string>();
   /** The largest size that every witness whom the auditor named has cosigned. */
   anchoredTo: number | null = null;
 
-  constructor(damage: DamageLog, witnesses: readonly WitnessKey[]) {
+  /** @param from entries that are not looked at: checkpoints of their sizes are not known */
+  constructor(damage: DamageLog, witnesses: readonly WitnessKey[], from = 0) {
     this.damage = damage;
     this.witnesses = witnesses;
+    this.from = from;
   }
 
   /** A checkpoint whose root was recomputed. */
@@ -23,7 +26,7 @@ export class AnchorRules {
   }
 
   take(entry: EntryPayload): void {
-    if (entry.type !== "checkpoint.anchored") return;
+    if (entry.type !== "checkpoint.anchored" || entry.size < this.from) return;
     const origin = checkpointOrigin(entry.log);
     if (this.roots.get(entry.size) !== entry.root) {
       this.damage.add("checkpoint", entry.seq, "the anchored checkpoint is not one of this log");

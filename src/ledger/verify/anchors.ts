@@ -71,6 +71,31 @@ export class AnchorCheck {
     while (this.ahead[0]?.size === 0) this.judge(this.ahead.shift(), new CompactTree().root(), null, null);
   }
 
+  /** Judges the anchors within what lies before the first entry that is checked, by its roots as far as they are known. */
+  before({
+    log,
+    history,
+    tree,
+    roots,
+  }: {
+    readonly log: string;
+    readonly history: KeyHistory;
+    readonly tree: CompactTree;
+    readonly roots: ReadonlyMap<number, Buffer>;
+  }): void {
+    for (
+      let anchor = this.ahead[0];
+      anchor !== undefined && anchor.size <= tree.size;
+      anchor = this.ahead[0]
+    ) {
+      this.ahead.shift();
+      const root = anchor.size === tree.size ? tree.root() : roots.get(anchor.size);
+      if (root === undefined)
+        this.damage.add("anchor", null, `an anchor covers ${anchor.size} entries that are not at hand`);
+      else this.judge(anchor, root, log, history);
+    }
+  }
+
   /** Called when the tree has one leaf more. */
   at(tree: CompactTree, log: string | null, history: KeyHistory | null): void {
     if (this.ahead[0]?.size !== tree.size) return;

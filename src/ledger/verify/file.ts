@@ -1,27 +1,16 @@
 import type { Database } from "bun:sqlite";
 import { messageOf } from "../../core/errors.ts";
-import type { WitnessKey } from "../anchor/cosignature.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
-import type { Anchor } from "./anchors.ts";
-import { LogVerifier, type StoredCheckpoint, type StoredEntry, type Trust } from "./log-verifier.ts";
+import { type LogStart, LogVerifier, type StoredCheckpoint, type StoredEntry } from "./log-verifier.ts";
 import { keysNamedIn } from "./named-keys.ts";
 import { openLedgerFile } from "./open-file.ts";
+import type { VerifyOptions } from "./options.ts";
 import type { VerifyReport } from "./report.ts";
 import { SignaturePool } from "./signature-pool.ts";
+import { startSince } from "./since.ts";
 import { treeTableFaults } from "./tree-tables.ts";
 import type { Vouched } from "./vouch.ts";
-
-export interface VerifyOptions {
-  readonly trust: Trust;
-  readonly strict: boolean;
-  /** Checkpoints that the auditor has from elsewhere. */
-  readonly anchors?: readonly Anchor[];
-  /** Witnesses whose cosignatures the auditor relies on. */
-  readonly witnesses?: readonly WitnessKey[];
-  /** Called now and then with entries done and to do. */
-  readonly progress?: (done: number, total: number) => void;
-}
 
 /** Verifies a ledger file. Throws `ledger_unreadable` when it is none. */
 export function verifyLedgerFile(path: string, options: VerifyOptions): VerifyReport {
@@ -117,8 +106,7 @@ const ROWS = `SELECT e.seq, e.id, e.type, e.time_ms, e.trace_id, e.tenant, e.pri
     e.hash, coalesce(g.grant_id, r.grant_id) AS grant_id, g.approval_id AS grant_approval,
     g.session_id AS grant_session, g.principal AS grant_principal, r.receipt_id AS receipt_id
   FROM entries e LEFT JOIN grants g ON e.type = 'call.granted' AND g.seq = e.seq
-    LEFT JOIN grants r ON e.type = 'call.receipt' AND r.receipt_seq = e.seq
-  ORDER BY e.seq`;
+    LEFT JOIN grants r ON e.type = 'call.receipt' AND r.receipt_seq = e.seq`;
 
 /** The check of one file: its rows in order, each taken with what is already known of it, then the verdict. */
 class FileCheck {
@@ -126,20 +114,32 @@ class FileCheck {
   private readonly options: VerifyOptions;
   private readonly verifier: LogVerifier;
   readonly total: number;
+  private readonly begin: LogStart | null;
+  /** Entries before this one are not checked; null when all are. */
+  private readonly from: number | null;
   private done = 0;
 
   constructor(db: Database, options: VerifyOptions) {
     this.db = db;
     this.options = options;
+    const { since = null, anchors = [] } = options;
+    this.begin = since === null ? null : startSince(db, since, anchors);
+    this.from = this.begin?.tree.size ?? null;
+    const from = this.from;
     const checkpoints = db
-      .query<Raw<StoredCheckpoint>, []>("SELECT size, root, note FROM checkpoints ORDER BY size")
-      .all();
-    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), options.anchors, options.witnesses);
-    this.total = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
+      .query<Raw<StoredCheckpoint>, [number | null, number | null]>(
+        "SELECT size, root, note FROM checkpoints WHERE ? IS NULL OR size > ? ORDER BY size",
+      )
+      .all(from, from);
+    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), anchors, this.begin, options.witnesses);
+    const all = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
+    this.total = all - (from ?? 0);
   }
 
   rows(): Iterable<FileRow> {
-    return this.db.query<FileRow, []>(ROWS).iterate();
+    const from = this.from;
+    if (from === null) return this.db.query<FileRow, []>(`${ROWS} ORDER BY e.seq`).iterate();
+    return this.db.query<FileRow, [number]>(`${ROWS} WHERE e.seq >= ? ORDER BY e.seq`).iterate(from);
   }
 
   take(row: FileRow, vouched: Vouched | null): void {
@@ -150,8 +150,10 @@ class FileCheck {
   }
 
   finish(): VerifyReport {
-    for (const detail of treeTableFaults(this.db)) this.verifier.sideTable(null, detail);
-    for (const detail of strayGrants(this.db)) this.verifier.sideTable(null, detail);
+    // Nodes follow from all leaves; with --since, not all are looked at.
+    if (this.from === null)
+      for (const detail of treeTableFaults(this.db)) this.verifier.sideTable(null, detail);
+    for (const detail of strayGrants(this.db, this.from)) this.verifier.sideTable(null, detail);
     return this.verifier.finish(this.options.trust, this.options.strict);
   }
 }
@@ -199,19 +201,20 @@ function grantFault(row: Raw<GrantColumns>, payload: EntryPayload): string | nul
 }
 
 /** And it must say nothing more. */
-function strayGrants(db: Database): string[] {
+function strayGrants(db: Database, from: number | null): string[] {
   const faults: string[] = [];
   const count = (sql: string): number => db.query<{ n: number }, []>(sql).get()?.n ?? 0;
   const checks = [
     [
       "a row in the table of grants has no grant entry",
       `SELECT count(*) AS n FROM grants g LEFT JOIN entries e ON e.seq = g.seq AND e.type = 'call.granted'
-       WHERE e.seq IS NULL`,
+       WHERE e.seq IS NULL ${from === null ? "" : `AND g.seq >= ${from}`}`,
     ],
     [
       "a row in the table of grants names a receipt that is not in the log",
       `SELECT count(*) AS n FROM grants g LEFT JOIN entries e ON e.seq = g.receipt_seq AND e.type = 'call.receipt'
-       WHERE (g.receipt_id IS NOT NULL OR g.receipt_seq IS NOT NULL) AND e.seq IS NULL`,
+       WHERE (g.receipt_id IS NOT NULL OR g.receipt_seq IS NOT NULL) AND e.seq IS NULL
+       ${from === null ? "" : `AND g.receipt_seq >= ${from}`}`,
     ],
   ] as const;
   for (const [detail, sql] of checks) for (let i = count(sql); i > 0; i--) faults.push(detail);

@@ -1,6 +1,6 @@
 import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
-import { fingerprint } from "../../keys/jwk.ts";
+import { type Ed25519Jwk, fingerprint } from "../../keys/jwk.ts";
 import type { WitnessKey } from "../anchor/cosignature.ts";
 import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
 import {
@@ -38,6 +38,28 @@ export interface StoredCheckpoint {
 export interface Trust {
   /** Thumbprints of evidence keys that the auditor knows from elsewhere; empty when there are none. */
   readonly fingerprints: ReadonlySet<string>;
+  /** The keys themselves, when a JWK set gave them. */
+  readonly keys?: readonly TrustedKey[];
+}
+
+export interface TrustedKey {
+  readonly kid: string;
+  readonly jwk: Ed25519Jwk;
+  /** `latchgate:purpose` of the key set; null when it does not say. */
+  readonly purpose: string | null;
+}
+
+/** Where to begin when the entries before are not at hand, or are taken on the word of a checkpoint. */
+export interface LogStart {
+  readonly log: string;
+  readonly tree: CompactTree;
+  /** Hex leaf hash of the last entry before. */
+  readonly head: string;
+  readonly history: KeyHistory;
+  /** What is open there; null when it is not known, and then nothing is said of what entries may say in turn. */
+  readonly rules: LogRules | null;
+  /** Roots at smaller sizes, as far as anchors ask for them; none when the entries before are not at hand. */
+  readonly roots: ReadonlyMap<number, Buffer>;
 }
 
 const COLUMNS = [
@@ -57,9 +79,10 @@ const COLUMNS = [
  */
 export class LogVerifier {
   private readonly damage = new DamageLog();
-  private readonly rules = new LogRules(this.damage);
+  private readonly rules: LogRules;
   private readonly witnessed: AnchorRules;
-  private readonly tree = new CompactTree();
+  private readonly tree: CompactTree;
+  private readonly begin: LogStart | null;
   private readonly checkpoints: Map<number, StoredCheckpoint>;
   private readonly signers: string[] = [];
   private readonly repudiations = new Repudiations();
@@ -71,16 +94,32 @@ export class LogVerifier {
   private checked = 0;
   private unsupported: string | null = null;
   private readonly anchors: AnchorCheck;
+  private readonly startSize: number;
 
   /** @param witnesses those whose cosignatures the auditor relies on */
   constructor(
     checkpoints: readonly StoredCheckpoint[],
     anchors: readonly Anchor[] = [],
+    begin: LogStart | null = null,
     witnesses: readonly WitnessKey[] = [],
   ) {
-    this.witnessed = new AnchorRules(this.damage, witnesses);
+    this.begin = begin;
+    this.tree = begin?.tree ?? new CompactTree();
+    this.startSize = this.tree.size;
+    this.log = begin?.log ?? null;
+    this.head = begin?.head ?? null;
+    this.history = begin?.history ?? null;
+    // Judged into nothing where what is open is not known: the counts are still right.
+    this.rules = begin === null ? new LogRules(this.damage) : (begin.rules ?? new LogRules(new DamageLog()));
+    begin?.rules?.reportTo(this.damage);
+    this.witnessed = new AnchorRules(this.damage, witnesses, this.startSize);
     this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
     this.anchors = new AnchorCheck(anchors, this.damage);
+    if (begin !== null) {
+      this.anchors.before(begin);
+      for (const { purpose, kid } of begin.rules === null ? [] : begin.history.all())
+        if (purpose === "evidence") this.signers.push(kid);
+    }
   }
 
   /**
@@ -215,6 +254,11 @@ export class LogVerifier {
     this.damage.add("side_table", seq, detail);
   }
 
+  /** The rows end before what stands beside them says. */
+  incomplete(detail: string): void {
+    this.damage.add("chain", null, detail);
+  }
+
   finish(trust: Trust, strict: boolean): VerifyReport {
     for (const size of this.checkpoints.keys())
       this.damage.add(
@@ -232,7 +276,7 @@ export class LogVerifier {
     if (trust.fingerprints.size > 0 && !trusted)
       this.damage.add("trust", null, "no trusted key has signed this log");
     const { unresolved } = this.rules;
-    if (strict)
+    if (strict && (this.begin === null || this.begin.rules !== null))
       for (const grant of unresolved) this.damage.add("unresolved", null, `grant ${grant} has no receipt`);
     if (strict)
       for (const { from, to, kid } of repudiated.ranges)
@@ -250,7 +294,7 @@ export class LogVerifier {
       exit_code: exitCode,
       trusted,
       anchored_to: this.anchoredTo(),
-      since: null,
+      since: this.begin === null ? null : this.startSize,
       log: this.log,
       fingerprint: shown,
       signers: this.signers,

@@ -52,7 +52,7 @@ export interface VerifyReport {
   readonly trusted: boolean;
   /** Entries that a checkpoint of `--anchor` or `--since`, or every witness that the auditor named, bears out. */
   readonly anchored_to: number | null;
-  /** With `--since`: how many entries were not checked, but taken as the root of that checkpoint names them. */
+  /** How many entries before these were not checked, with `--since` or in an export; null when all were. */
   readonly since: number | null;
   readonly log: string | null;
   /** Of the first evidence key: `SHA256:` and its RFC 7638 thumbprint. */

@@ -31,7 +31,7 @@ interface OpenGrant {
  * revoked epoch, approved calls only with their quorum of distinct keys. Keeps state for what is open only.
  */
 export class LogRules {
-  private readonly damage: DamageLog;
+  private damage: DamageLog;
   private readonly open = new Map<string, OpenGrant>();
   private readonly holds = new Map<string, OpenHold>();
   private readonly proofs = new RecentProofs();
@@ -42,6 +42,13 @@ export class LogRules {
 
   constructor(damage: DamageLog) {
     this.damage = damage;
+  }
+
+  /** From here on, and not for what was taken before. */
+  reportTo(damage: DamageLog): void {
+    this.damage = damage;
+    this.grants = 0;
+    this.receipts = 0;
   }
 
   /** Ids of grants without a receipt. */

@@ -3,13 +3,13 @@ import { isJsonObject, parseJson } from "../../core/json.ts";
 import { readFingerprint, thumbprint } from "../../keys/jwk.ts";
 import { readVkey, type WitnessKey } from "../anchor/cosignature.ts";
 import { LedgerError } from "../errors.ts";
-import type { Trust } from "./log-verifier.ts";
+import type { Trust, TrustedKey } from "./log-verifier.ts";
 
 /** Reads `--trust`: a fingerprint (`SHA256:` and an RFC 7638 thumbprint), or a file with a JWK set. Throws `trust_unreadable`. */
 export function readTrust(text: string | undefined): Trust {
-  if (text === undefined) return { fingerprints: new Set() };
+  if (text === undefined) return { fingerprints: new Set(), keys: [] };
   const fingerprint = readFingerprint(text);
-  if (fingerprint !== null) return { fingerprints: new Set([fingerprint]) };
+  if (fingerprint !== null) return { fingerprints: new Set([fingerprint]), keys: [] };
   const unreadable = (cause?: unknown) =>
     new LedgerError("trust_unreadable", "--trust takes a fingerprint, SHA256:…, or a file with a jwk set", {
       ...(cause === undefined ? {} : { cause }),
@@ -19,14 +19,15 @@ export function readTrust(text: string | undefined): Trust {
     const set = parseJson(readFileSync(text), { bytes: 1_048_576, depth: 8 });
     const keys = isJsonObject(set) ? set.keys : null;
     if (!Array.isArray(keys)) throw unreadable();
-    const fingerprints = new Set<string>();
+    const trusted: TrustedKey[] = [];
     for (const key of keys) {
-      const { kty, crv, x } = isJsonObject(key) ? key : {};
-      if (kty === "OKP" && crv === "Ed25519" && typeof x === "string")
-        fingerprints.add(thumbprint({ kty, crv, x }));
+      const { kty, crv, x, "latchgate:purpose": purpose } = isJsonObject(key) ? key : {};
+      if (kty !== "OKP" || crv !== "Ed25519" || typeof x !== "string") continue;
+      const jwk = { kty, crv, x } as const;
+      trusted.push({ kid: thumbprint(jwk), jwk, purpose: typeof purpose === "string" ? purpose : null });
     }
-    if (fingerprints.size === 0) throw unreadable();
-    return { fingerprints };
+    if (trusted.length === 0) throw unreadable();
+    return { fingerprints: new Set(trusted.map(({ kid }) => kid)), keys: trusted };
   } catch (cause) {
     throw cause instanceof LedgerError ? cause : unreadable(cause);
   }

@@ -1,0 +1,16 @@
+import type { WitnessKey } from "../anchor/cosignature.ts";
+import type { Anchor } from "./anchors.ts";
+import type { Trust } from "./log-verifier.ts";
+
+export interface VerifyOptions {
+  readonly trust: Trust;
+  readonly strict: boolean;
+  /** Checkpoints that the auditor has from elsewhere. */
+  readonly anchors?: readonly Anchor[];
+  /** The one of them up to which entries are taken on its word; see docs/auditing.md. */
+  readonly since?: Anchor | null;
+  /** Witnesses whose cosignatures the auditor relies on. */
+  readonly witnesses?: readonly WitnessKey[];
+  /** Called now and then with entries done and to do. */
+  readonly progress?: (done: number, total: number) => void;
+}
