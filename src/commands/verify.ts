@@ -1,3 +1,4 @@
+import { openPayloadFile } from "../ledger/store/payload-file.ts";
 import { verifyLedgerFile } from "../ledger/verify/file.ts";
 import { EXIT_CODES } from "../ledger/verify/report.ts";
 import { readTrust } from "../ledger/verify/trust.ts";
@@ -20,6 +21,12 @@ export default defineCommand({
       description: "Fingerprint that was noted when the log began, or a file with a JWK set",
       valueHint: "FINGERPRINT|JWKS",
     },
+    payloads: {
+      type: "string",
+      description:
+        "The file with the stored payloads: each must be there, or have been pruned by a signed act",
+      valueHint: "FILE",
+    },
     strict: {
       type: "boolean",
       description: `Calls without a receipt count as damage (exit ${EXIT_CODES.unresolved})`,
@@ -27,10 +34,12 @@ export default defineCommand({
   },
   async run({ args }) {
     const trust = readTrust(args.trust);
+    const payloads = args.payloads === undefined ? null : openPayloadFile(args.payloads);
     const bar = isTerminal(2) && !args.json;
     const report = verifyLedgerFile(args.file, {
       trust,
       strict: args.strict,
+      ...(payloads === null ? {} : { payloads }),
       ...(bar
         ? {
             progress: (done, total) =>
@@ -38,6 +47,7 @@ export default defineCommand({
           }
         : {}),
     });
+    payloads?.close();
     if (bar) writeErr("\r\u001b[K");
     if (args.json)
       await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
@@ -48,6 +58,7 @@ export default defineCommand({
         `${report.grants} grants, ${report.receipts} receipts, ${report.unresolved.length} without a receipt`,
       );
       lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
+      if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
       if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
       await printLine(lines.join("\n"));
     }

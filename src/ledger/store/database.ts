@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS grants (
   grant_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, approval_id TEXT UNIQUE, session_id TEXT NOT NULL,
   principal TEXT NOT NULL, receipt_id TEXT UNIQUE, receipt_seq INTEGER UNIQUE) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS grants_open ON grants (seq) WHERE receipt_id IS NULL;
+CREATE TABLE IF NOT EXISTS pruned (commitment TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pruned_seq ON pruned (seq);
 `;
 
 const PAYLOAD_TABLES = `

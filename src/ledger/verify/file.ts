@@ -14,16 +14,19 @@ import { messageOf } from "../../core/errors.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
 import { LogVerifier, type StoredCheckpoint, type StoredEntry, type Trust } from "./log-verifier.ts";
+import { PruningCheck, type StoredPayloads } from "./pruning-check.ts";
 import type { VerifyReport } from "./report.ts";
 
 export interface VerifyOptions {
   readonly trust: Trust;
   readonly strict: boolean;
+  /** The stored payloads, to see that each one is there or was pruned by a signed act. */
+  readonly payloads?: StoredPayloads;
   /** Called now and then with entries done and to do. */
   readonly progress?: (done: number, total: number) => void;
 }
 
-interface OpenFile {
+export interface OpenFile {
   readonly db: Database;
   close(): void;
 }
@@ -42,7 +45,7 @@ function opened(db: Database): OpenFile {
  * Opens a ledger file for reading: beside a gate that writes, on a copy, or on media that can't be written. There the
  * index of a write-ahead log can't be made: without such a log the file is read as it is, with one both are copied.
  */
-function openReadOnly(path: string): OpenFile {
+export function openReadOnly(path: string): OpenFile {
   if (!existsSync(path)) throw new LedgerError("ledger_unreadable", `there is no file ${path}`);
   try {
     accessSync(dirname(path), fsConstants.W_OK);
@@ -112,26 +115,29 @@ function verifyDatabase(db: Database, options: VerifyOptions): VerifyReport {
        LEFT JOIN grants r ON e.type = 'call.receipt' AND r.receipt_seq = e.seq
      ORDER BY e.seq`,
   );
+  const pruning = new PruningCheck(db, options.payloads ?? null);
   let done = 0;
   for (const row of rows.iterate()) {
     const payload = verifier.take(entryRow(row));
     const fault = payload === null ? null : grantFault(row, payload);
     if (payload !== null && fault !== null) verifier.sideTable(payload.seq, fault);
+    if (payload !== null) pruning.take(payload);
     if (++done % 4096 === 0) options.progress?.(done, total);
   }
   for (const detail of strayGrants(db)) verifier.sideTable(null, detail);
+  for (const { seq, detail } of pruning.faults()) verifier.sideTable(seq, detail);
   return verifier.finish(options.trust, options.strict);
 }
 
 /** SQLite keeps a value of any class in any column, and an attacker wrote the file. */
-type Raw<T> = { readonly [C in keyof T]: unknown };
+export type Raw<T> = { readonly [C in keyof T]: unknown };
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const blob = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : new Uint8Array());
 const position = (value: unknown): number => (typeof value === "number" ? value : -1);
 
 /** A value of the wrong class becomes one that no valid entry has; the other columns are only ever compared. */
-function entryRow(raw: Raw<StoredEntry>): StoredEntry {
+export function entryRow(raw: Raw<StoredEntry>): StoredEntry {
   const row = raw as StoredEntry;
   const traceId = typeof raw.trace_id === "string" || raw.trace_id === null ? raw.trace_id : "";
   return { ...row, seq: position(raw.seq), jws: text(raw.jws), hash: blob(raw.hash), trace_id: traceId };
