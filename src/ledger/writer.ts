@@ -334,6 +334,7 @@ export class LedgerWriter {
   close(): string {
     this.revoker.forget();
     const note = this.checkpoint();
+    this.pruner.close();
     this.payloads.close();
     for (const db of [this.options.db, this.options.payloads]) {
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -84,10 +84,11 @@ export class Pruner {
   }
 
   /**
-   * At start: payloads that no entry names, left by a crash between the two files or by calls that came to nothing.
-   * Looks only at what was stored since the last sweep, and at the entries since then.
+   * While nothing is under way, at start and at the end: payloads that no entry names, left by a crash between the two
+   * files or by calls that came to nothing. Looks only at what was stored since the last clean end, and at the entries
+   * since then. Returns the last entry seen.
    */
-  sweepOrphans(): void {
+  sweepOrphans(): number {
     const from = { row: this.mark("swept_row"), seq: this.mark("swept_seq") };
     const orphans = new Set(
       this.payloads
@@ -108,7 +109,12 @@ export class Pruner {
         last = seq;
       }
     this.destroy([...orphans]);
-    this.remember(last);
+    return last;
+  }
+
+  /** At a clean end: sweeps, and remembers how far. A start writes nothing unless it has something to destroy. */
+  close(): void {
+    this.remember(this.sweepOrphans());
   }
 
   /** Overwritten with zeros where they stood (`secure_delete`), and folded out of the write-ahead log. */
