@@ -22,6 +22,9 @@ const COLUMNS = [
 
 export default defineCommand({
   meta: { name: "audit", description: "Show the log, newest first" },
+  also: {
+    prune: { summary: "destroy stored bodies; the log stays whole", load: () => import("./audit-prune.ts") },
+  },
   args: {
     action: { type: "string", description: "Only this action", valueHint: "ID" },
     principal: { type: "string", description: "Only this principal", valueHint: "NAME" },
@@ -45,6 +48,11 @@ export default defineCommand({
       type: "boolean",
       description: "Only calls that were dispatched and whose outcome is not known",
     },
+    ledger: {
+      type: "string",
+      description: "With --unresolved: read this ledger file, without a gate",
+      valueHint: "FILE",
+    },
     format: {
       type: "string",
       description: `How to print: ${FORMATS.join(", ")}; table by default`,
@@ -54,6 +62,11 @@ export default defineCommand({
   },
   async run({ args }) {
     const format = readFormat(args.format, args.json);
+    if (args.ledger !== undefined) {
+      const { readUnresolvedFile } = await import("./audit-file.ts");
+      await print(readUnresolvedFile(args), format);
+      return 0;
+    }
     const filters: Record<string, string> = { limit: readLimit(args.limit) };
     const optional = {
       action_id: args.action,
@@ -88,7 +101,7 @@ function readLimit(text = "20"): string {
 }
 
 /** Times in the log are UTC with milliseconds and are compared as text, so every input is brought to that form. */
-function readTime(flag: string, text: string | undefined): string | undefined {
+export function readTime(flag: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const ms = /^\d{4}-\d{2}-\d{2}(?:T[0-9:.]+(?:Z|[+-]\d{2}:\d{2}))?$/.test(text)
     ? Date.parse(text)

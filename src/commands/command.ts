@@ -41,6 +41,8 @@ export interface CommandSpec<T extends Args> {
   readonly meta: { readonly name: string; readonly description: string };
   /** Every command takes `--json` as well, without declaring it. */
   readonly args?: T;
+  /** Subcommands, where the command also does something by itself. */
+  readonly also?: CommandTable;
   /** What further positionals are, for the usage text; without it they are refused. */
   readonly rest?: string;
   /**
@@ -64,6 +66,8 @@ export interface Command {
   readonly args: Args;
   readonly rest: string | null;
   readonly subCommands: CommandTable | null;
+  /** Subcommands of a command that also does something by itself. */
+  readonly also: CommandTable | null;
   run(words: ReadWords): Promise<number> | Promise<number | undefined> | Promise<void> | number;
 }
 
@@ -100,6 +104,7 @@ export function defineCommand<const T extends Args = Args>(spec: CommandSpec<T>)
     args: { ...spec.args, ...JSON_FLAG },
     rest: spec.rest ?? null,
     subCommands: null,
+    also: spec.also ?? null,
     // The values were read by `readArgv` against these same args, so they are of the types that T gives them.
     run: (words) => spec.run(words as Invocation<T & typeof JSON_FLAG>),
   };
@@ -112,6 +117,7 @@ export function defineGroup(meta: Command["meta"], subCommands: CommandTable): C
     args: JSON_FLAG,
     rest: null,
     subCommands,
+    also: null,
     run() {
       throw new TypeError(`${meta.name} is a group`);
     },

@@ -49,6 +49,11 @@ async function dispatch(table: CommandTable, words: readonly string[]): Promise<
     rest = [...rest.slice(0, at), ...rest.slice(at + 1)];
     command = await find(command.subCommands, name, `latchgate ${command.meta.name}`);
   }
+  const [also] = rest;
+  if (command.also !== null && also !== undefined && Object.hasOwn(command.also, also)) {
+    command = await find(command.also, also, `latchgate ${command.meta.name}`);
+    rest = rest.slice(1);
+  }
   if (asksForHelp(rest)) {
     await printLine(await usage(command));
     return EXIT.done;
@@ -92,7 +97,7 @@ function overview(table: CommandTable, fd: 1 | 2): string {
 async function usage(command: Command): Promise<string> {
   const { renderUsage } = await import("citty");
   const { stripVTControlCharacters } = await import("node:util");
-  const subCommands = Object.entries(command.subCommands ?? {}).map(
+  const subCommands = Object.entries(command.subCommands ?? command.also ?? {}).map(
     ([name, entry]) => [name, { meta: { name, description: entry.summary } }] as const,
   );
   const text = await renderUsage({

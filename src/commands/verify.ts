@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { openPayloadFile } from "../ledger/store/payload-file.ts";
 import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
 import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
@@ -51,6 +52,12 @@ export default defineCommand({
       description: "Verifier key of a witness, or a file with one a line: says what they have cosigned",
       valueHint: "VKEY|FILE",
     },
+    payloads: {
+      type: "string",
+      description:
+        "The file with the stored payloads: each must be there, or have been pruned by a signed act",
+      valueHint: "FILE",
+    },
     strict: {
       type: "boolean",
       description: `Calls without a receipt count as damage (exit ${EXIT_CODES.unresolved})`,
@@ -75,12 +82,22 @@ export default defineCommand({
       );
     const bar = isTerminal(2) && !args.json;
     const progress = (done: number, total: number) => writeErr(`\r${progressBar(done, total)}`);
+    const payloads = args.payloads === undefined ? null : openPayloadFile(args.payloads);
     const witnesses = readWitnesses(args.witness);
-    const options = { trust, strict: args.strict, anchors, since, witnesses, ...(bar ? { progress } : {}) };
+    const options = {
+      trust,
+      strict: args.strict,
+      anchors,
+      since,
+      witnesses,
+      ...(payloads === null ? {} : { payloads }),
+      ...(bar ? { progress } : {}),
+    };
     const report =
       subject.kind === "export"
         ? verifyExport(args.file, options)
         : await verifyLedgerFileWith(threads, args.file, options);
+    payloads?.close();
     if (bar) writeErr("\r\u001b[K");
     return printReport(report, args.json);
   },

@@ -213,6 +213,17 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("Keys and checkpoints of the log, and who else keeps them."),
+  payloads: z
+    .strictObject({
+      keep_days: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .optional()
+        .describe("How long parameters, plans and outputs are kept; for ever when absent."),
+    })
+    .prefault({})
+    .describe("Stored bodies. The log keeps its commitments to them for good."),
   limits: z
     .strictObject({
       connections: positive(1024).describe("Open connections."),

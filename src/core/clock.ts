@@ -11,6 +11,18 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
 };
 
+/** A clock whose wall time starts no earlier than `highWater` and never goes back: for everything that expires. */
+export function forwardClock(clock: Clock, highWater: number): Clock {
+  let latest = highWater;
+  return {
+    now: () => {
+      latest = Math.max(latest, clock.now());
+      return latest;
+    },
+    monotonic: () => clock.monotonic(),
+  };
+}
+
 /** RFC 3339 in UTC with exactly three fraction digits, as entries carry it. */
 export function rfc3339(ms: number): string {
   return new Date(ms).toISOString();

@@ -48,7 +48,13 @@ export type ThreadMessage =
   | { readonly kind: "close" };
 
 export type ThreadAnswer =
-  | { readonly kind: "opened"; readonly log: string; readonly pepper: Uint8Array }
+  | {
+      readonly kind: "opened";
+      readonly log: string;
+      readonly pepper: Uint8Array;
+      /** The latest time that the log has seen, milliseconds. */
+      readonly highWater: number;
+    }
   | {
       readonly kind: "done";
       readonly ids: readonly number[];
@@ -133,7 +139,7 @@ function open(message: OpenMessage): ThreadAnswer {
     checkpointWanted = true;
     work();
   }, everyMs);
-  return { kind: "opened", log: writer.logId, pepper: pepper(payloads) };
+  return { kind: "opened", log: writer.logId, pepper: pepper(payloads), highWater: writer.highWater };
 }
 
 async function commitWaiting(): Promise<void> {

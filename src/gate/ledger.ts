@@ -27,6 +27,8 @@ export class Ledger {
   readonly log: string;
   /** Secret for keyed digests of what clients choose. */
   readonly pepper: Uint8Array;
+  /** The latest time that the log had seen when it was opened, milliseconds. */
+  readonly highWater: number;
   private readonly worker: Worker;
   private readonly onFailure: (error: LedgerError) => void;
   private readonly pending = new Map<number, Pending>();
@@ -38,10 +40,15 @@ export class Ledger {
   private groups = 0;
   private acts = 0;
 
-  private constructor(worker: Worker, opened: { log: string; pepper: Uint8Array }, options: LedgerOptions) {
+  private constructor(
+    worker: Worker,
+    opened: Extract<ThreadAnswer, { kind: "opened" }>,
+    options: LedgerOptions,
+  ) {
     this.worker = worker;
     this.log = opened.log;
     this.pepper = opened.pepper;
+    this.highWater = opened.highWater;
     this.onFailure = options.onFailure;
     this.onCheckpoint = options.onCheckpoint ?? (() => undefined);
     worker.onmessage = (event: MessageEvent<ThreadAnswer>) => this.receive(event.data);

@@ -16,7 +16,8 @@ export function readOutcome(
     const { bytes } = gate.reader.payload(receipt.claim.commitment);
     return outcomeOf(receipt, parseJson(bytes, { bytes: bytes.length, depth: 256 }));
   } catch (error) {
-    if (error instanceof LedgerError && error.code === "payload_missing") return outcomeOf(receipt, null);
-    throw error;
+    if (!(error instanceof LedgerError) || error.code !== "payload_missing") throw error;
+    const pruned = gate.reader.isPruned(receipt.claim.commitment);
+    return { ...outcomeOf(receipt, null), ...(pruned ? { outputPruned: true } : {}) };
   }
 }

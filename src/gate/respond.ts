@@ -25,6 +25,8 @@ export interface Outcome {
   readonly boundary: string;
   /** Null when there is none, it is withheld, or it has been pruned. */
   readonly output: Json | null;
+  /** The output was kept and has been pruned since: the answer says so instead of showing it. */
+  readonly outputPruned?: true;
 }
 
 /** The outcome that a stored receipt tells, with the output that its claim names. */
@@ -79,7 +81,7 @@ export function respond(outcome: Outcome, more: JsonObject = {}): Answer {
       return executed(outcome, common, verification, more);
     case "verification_failed":
       // Where the risk is high an unverified output is withheld; elsewhere it comes, marked as what it is.
-      return outcome.output === null
+      return outcome.output === null && outcome.outputPruned !== true
         ? failed(502, "verification_failed", "the effect happened, but is not what was expected")
         : executed(outcome, common, verification, more);
     case "rejected_response":
@@ -106,7 +108,9 @@ export function respond(outcome: Outcome, more: JsonObject = {}): Answer {
 }
 
 function executed(outcome: Outcome, common: JsonObject, verification: JsonObject, more: JsonObject): Answer {
-  const body = { decision: "executed", ...common, output: outcome.output, ...verification, ...more };
+  const pruned = outcome.outputPruned === true ? { output_pruned: true } : {};
+  const output = { output: outcome.output, ...pruned };
+  const body = { decision: "executed", ...common, ...output, ...verification, ...more };
   return { status: 200, body, headers: {} };
 }
 

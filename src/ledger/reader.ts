@@ -190,6 +190,12 @@ export class LedgerReader {
     return found;
   }
 
+  /** Whether the payload was destroyed by a signed act. */
+  isPruned(commitment: string): boolean {
+    const row = this.db.query("SELECT 1 FROM pruned WHERE commitment = ?").get(commitment);
+    return row !== null;
+  }
+
   /** The bytes that a commitment names. Throws `payload_missing`. */
   payload(commitment: string): Payload {
     return this.payloads.read(commitment);

@@ -13,6 +13,7 @@ import { LedgerError } from "./errors.ts";
 import { possess } from "./key-possession.ts";
 import type { Keyring } from "./keyring.ts";
 import { type LoadedLog, loadLog } from "./load.ts";
+import { LogClock, type ReadTime } from "./log-clock.ts";
 import type { Mirrors } from "./mirrors.ts";
 import { destroyRetiredKeys } from "./retired-keys.ts";
 import {
@@ -24,6 +25,7 @@ import {
 } from "./revoker.ts";
 import { SCHEMA_VERSION } from "./store/database.ts";
 import { type Payload, PayloadWriter } from "./store/payloads.ts";
+import { type PrunedPayloads, Pruner, type WantedPruning } from "./store/pruner.ts";
 import type { CompactTree } from "./tree.ts";
 import { TreeStore } from "./tree-store.ts";
 
@@ -40,7 +42,10 @@ export interface Appended {
 /** What one act may do inside the transaction of its group. */
 export interface LedgerTransaction {
   readonly db: Database;
-  /** Milliseconds; the time of every entry of this act. */
+  /**
+   * Milliseconds, by which things expire: never before a time that the log has seen. Entries carry the clock's own
+   * time, which may stand before it.
+   */
   readonly now: number;
   /** Whatever the writer's owner wants every act to see. */
   newId(): string;
@@ -48,6 +53,8 @@ export interface LedgerTransaction {
   rotate(purpose: RotatablePurpose): { readonly previous: string; readonly kid: string };
   /** Makes ready what a revocation needs before the recovery key's holder can sign it. */
   prepareRevocation(wanted: WantedRevocation): PreparedRevocation | RevocationRefused;
+  /** Destroys stored payloads once the entry that says so is durable. Null when there are none. */
+  prune(wanted: WantedPruning): PrunedPayloads | null;
   /** Takes a statement of the recovery key, and puts the successor that it names in force. */
   revoke(statement: string): RevokedKey | RevocationRefused;
 }
@@ -93,6 +100,8 @@ export class LedgerWriter {
   private kid: string;
   private key: KeyObject;
   private readonly revoker: Revoker;
+  private readonly clock: LogClock;
+  private readonly pruner: Pruner;
   private broken = false;
   /** Entries that no checkpoint covers yet; those about checkpoints don't count. */
   private fresh: number;
@@ -123,7 +132,16 @@ export class LedgerWriter {
     for (const purpose of ["checkpoint", "lease"] as const)
       options.keyring.load(purpose, this.history.current(purpose).kid);
     this.revoker = new Revoker(options.db, options.keyring, this.history, this.log);
+    this.clock = new LogClock(options.db, options.now);
+    this.pruner = new Pruner(options.db, options.payloads);
+    this.pruner.finish();
+    this.pruner.sweepOrphans();
     this.destroyRetired();
+  }
+
+  /** The latest time that the log has seen, milliseconds. */
+  get highWater(): number {
+    return this.clock.highWater;
   }
 
   get logId(): string {
@@ -180,14 +198,15 @@ export class LedgerWriter {
   async run(tasks: readonly Task[]): Promise<unknown[]> {
     if (this.broken) throw new Error("the ledger writer is busy or has failed before");
     this.broken = true;
-    const time = this.options.now();
+    const time = this.clock.read();
     const leaves: Buffer[] = [];
     // Payloads are in their file before the entries are in theirs; the two syncs run side by side.
     const stored = this.payloads.write(
       tasks.flatMap((task) => task.payloads),
-      time,
+      time.effective,
     );
     const [results] = await Promise.all([this.commit(tasks, time, leaves), stored]);
+    this.pruner.destroyMarked();
     // Only now is the new key's entry durable: before, the old key may still be the one in force after a crash.
     if (this.retired) this.destroyRetired();
     this.broken = false;
@@ -196,15 +215,18 @@ export class LedgerWriter {
 
   /** An old key must not sign again. Keys that still sign checkpoints beside the new one stay until their time is over. */
   private destroyRetired(): void {
-    const { db, keyring, now, checkpointOverlapMs = 0 } = this.options;
-    destroyRetiredKeys(this.history, keyring, { db, now: now(), overlapMs: checkpointOverlapMs });
+    const { db, keyring, checkpointOverlapMs = 0 } = this.options;
+    const now = this.clock.read().effective;
+    destroyRetiredKeys(this.history, keyring, { db, now, overlapMs: checkpointOverlapMs });
     this.retired = false;
   }
 
   /** Blocks until the entries are synced. */
-  private async commit(tasks: readonly Task[], time: number, leaves: Buffer[]): Promise<unknown[]> {
+  private async commit(tasks: readonly Task[], time: ReadTime, leaves: Buffer[]): Promise<unknown[]> {
     return this.options.db.transaction(() => {
       this.checkHead();
+      const regressed = this.clock.take(time);
+      if (regressed !== null) this.append("clock.regressed", regressed, time.wall, leaves);
       const results = tasks.map((task) => this.perform(task, time, leaves));
       for (const leaf of leaves) this.nodes.write(this.tree.push(leaf));
       return results;
@@ -220,16 +242,19 @@ export class LedgerWriter {
     });
   }
 
-  private perform(task: Task, now: number, leaves: Buffer[]): unknown {
+  private perform(task: Task, time: ReadTime, leaves: Buffer[]): unknown {
     const act = this.options.acts[task.act];
     if (act === undefined) throw new Error(`unknown act ${task.act}`);
+    const now = time.wall;
     const tx: LedgerTransaction = {
       db: this.options.db,
-      now,
+      now: time.effective,
       newId: this.newId,
       append: (type, body) => this.append(type, body, now, leaves),
       rotate: (purpose) => this.rotate(purpose, now, leaves),
       prepareRevocation: (wanted) => this.revoker.prepare(wanted, this.tree.size + leaves.length),
+      prune: (wanted) =>
+        this.pruner.prune(wanted, (body) => this.append("payload.pruned", body, now, leaves)),
       revoke: (statement) => this.revoke(statement, now, leaves),
     };
     return act(tx, task.input as never);
@@ -247,6 +272,7 @@ export class LedgerWriter {
     leaves.push(hash);
     if (type !== "checkpoint.anchored") this.fresh++;
     this.head = hash.toString("hex");
+    this.clock.appended(type, now);
     return { seq, id, jws, leafHash: this.head, time: now };
   }
 
@@ -313,10 +339,10 @@ export class LedgerWriter {
   /** Signs and stores a checkpoint of the log as it is. Between groups only. */
   checkpoint(): string {
     if (this.broken) throw new Error("the ledger writer is busy or has failed before");
-    const { db, keyring, now, checkpointOverlapMs = 0 } = this.options;
+    const { db, keyring, checkpointOverlapMs = 0 } = this.options;
     const size = this.tree.size;
     const root = this.tree.root();
-    const overlap = { db, now: now(), overlapMs: checkpointOverlapMs };
+    const overlap = { db, now: this.clock.read().effective, overlapMs: checkpointOverlapMs };
     const note = signWithCheckpointKeys(this.log, { size, root }, this.history, keyring, overlap);
     db.query("INSERT OR IGNORE INTO checkpoints (size, root, note) VALUES (?, ?, ?)").run(size, root, note);
     this.fresh = 0;
@@ -330,6 +356,7 @@ export class LedgerWriter {
     this.revoker.forget();
     const note = this.checkpoint();
     this.options.mirrors?.close();
+    this.pruner.close();
     this.payloads.close();
     for (const db of [this.options.db, this.options.payloads]) {
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");

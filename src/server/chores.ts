@@ -1,5 +1,7 @@
+import { DAY_MS } from "../budgets/state.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Gate } from "../gate/gate.ts";
+import { pruneBefore } from "./prune.ts";
 import type { VerifyingKeysFile } from "./verifying-keys.ts";
 
 const SWEEP_MS = 5_000;
@@ -16,8 +18,17 @@ export function startChores(
   return [
     chore(async () => gate.ledger.act("sweepState", null), SWEEP_MS),
     chore(() => flushShed(gate), SUMMARY_MS),
+    chore(() => pruneOld(gate), SUMMARY_MS),
     chore(async () => verifyingKeys.refresh(), SWEEP_MS),
   ];
+}
+
+/** Destroys stored payloads whose time is over, if there is a time. */
+async function pruneOld(gate: Gate): Promise<void> {
+  const { keep_days: days } = gate.config.payloads;
+  if (days === undefined) return;
+  const beforeMs = gate.clock.now() - days * DAY_MS;
+  await pruneBefore(gate.ledger, { beforeMs, cause: "retention", operator: null });
 }
 
 /** Writes the counts of shed load, if there are any. */

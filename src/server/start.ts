@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
-import { systemClock } from "../core/clock.ts";
+import { forwardClock, systemClock } from "../core/clock.ts";
 import { type LatchGateError, messageOf } from "../core/errors.ts";
 import { uuidv7Maker } from "../core/ids.ts";
 import { selfCommand } from "../core/self.ts";
@@ -29,6 +29,9 @@ import { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
 import { stopGate } from "./stop.ts";
 import { VerifyingKeysFile } from "./verifying-keys.ts";
+
+/** A clock that stands further back than this is worth a word to the operator. */
+const CLOCK_SLACK_MS = 5_000;
 
 export interface StartOptions {
   /** The project folder, `.latchgate`. */
@@ -68,7 +71,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     at: ReturnType<typeof projectPaths>,
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
-    const clock = systemClock;
     const [registry, policy] = await Promise.all([
       readRegistry(config, at.actions),
       readPolicy(at.policyData),
@@ -104,6 +106,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       () => sandbox.close(),
       () => ledger.close().catch((error: unknown) => report(messageOf(error))),
     );
+    const clock = forwardClock(systemClock, ledger.highWater);
+    const behind = clock.now() - systemClock.now();
+    if (behind > CLOCK_SLACK_MS)
+      report(
+        `the clock stands ${Math.ceil(behind / 1000)} s before the log's last time; leases, holds and proofs go by the log's`,
+      );
     const components = await loadComponents(registry, at.providers, sandbox);
     const reader = new LedgerReader(at.ledger, at.payloads);
     cleanup.push(() => reader.close());

@@ -12,9 +12,9 @@ function section(name: string): string {
 }
 
 async function leaves(command: Command): Promise<Command[]> {
-  if (command.subCommands === null) return [command];
-  const loaded = await Promise.all(Object.values(command.subCommands).map((entry) => entry.load()));
-  return loaded.map((module) => module.default);
+  const below = Object.values(command.subCommands ?? command.also ?? {});
+  const loaded = await Promise.all(below.map((entry) => entry.load()));
+  return [...(command.subCommands === null ? [command] : []), ...loaded.map((module) => module.default)];
 }
 
 for (const [name, entry] of Object.entries(COMMANDS))

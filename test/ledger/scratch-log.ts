@@ -3,6 +3,7 @@ import type { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Commitment } from "../../src/ledger/entry/types.ts";
 import { Keyring } from "../../src/ledger/keyring.ts";
 import type { Mirrors } from "../../src/ledger/mirrors.ts";
 import type { WantedRevocation } from "../../src/ledger/revoker.ts";
@@ -41,6 +42,24 @@ const ACTS = {
   rotate: (tx: LedgerTransaction, purpose: "evidence" | "checkpoint" | "lease") => tx.rotate(purpose),
   prepareRevocation: (tx: LedgerTransaction, wanted: WantedRevocation) => tx.prepareRevocation(wanted),
   revoke: (tx: LedgerTransaction, statement: string) => tx.revoke(statement),
+  prune: (tx: LedgerTransaction, beforeMs: number) =>
+    tx.prune({ beforeMs, keep: new Set(), cause: "operator", operator: null }),
+  lease: (tx: LedgerTransaction, root: Commitment) =>
+    tx.append("lease.issued", {
+      trace_id: tx.newId(),
+      tenant: "default",
+      principal: "p",
+      session_id: tx.newId(),
+      lease_jti: tx.newId(),
+      jkt: "A".repeat(43),
+      scopes: [],
+      identity_method: "peer",
+      peer_uid: 1,
+      expires: "2026-01-01T00:00:00.000Z",
+      max_calls: null,
+      epoch: 0,
+      fs_root: root,
+    }),
   read: (tx: LedgerTransaction) => tx.now,
 } as const;
 
@@ -67,7 +86,8 @@ export function scratchLog(
   const keys = join(dir, "keys");
   const db = openLedgerDatabase(ledger, []);
   const payloadDb = openPayloadDatabase(payloads);
-  let time = START;
+  const last = db.query<{ ms: number | null }, []>("SELECT max(time_ms) AS ms FROM entries").get();
+  let time = last?.ms == null ? START : last.ms + 1;
   const writer = new LedgerWriter({
     db,
     payloads: payloadDb,

@@ -7,6 +7,7 @@ import { holdCall } from "./hold.ts";
 import { prepareRevocation, revokeKey } from "./keys.ts";
 import { issueLease, revokeAll } from "./leases.ts";
 import { rotateKey, startGate, stopGate, summariseShed, sweepState } from "./lifecycle.ts";
+import { prunePayloads } from "./prune.ts";
 import { recordReceipt } from "./receipt.ts";
 
 /** Every change of state that the gate makes, each with its evidence. The writer thread runs them. */
@@ -24,6 +25,7 @@ export const ACTS = {
   rotateKey,
   prepareRevocation,
   revokeKey,
+  prunePayloads,
   summariseShed,
   recordCosignature,
   sweepState,

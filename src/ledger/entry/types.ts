@@ -255,6 +255,19 @@ export const BODIES = {
     ),
     statement: text(4096),
   }),
+  /** Stored bodies that were destroyed, with the salts of their commitments: older than `before`, and not in use. */
+  "payload.pruned": closed({
+    before: time,
+    payloads: integer,
+    bytes: integer,
+    /** Over the commitments in ascending order, each followed by a line feed. */
+    commitments: digest,
+    cause: oneOf("retention", "operator"),
+    /** Null when retention did it, or it was done in the files of a stopped gate. */
+    operator: nullable(closed({ id: name, jkt: thumbprint })),
+  }),
+  /** The clock stands before an earlier entry's time. What follows carries its time; expiry goes by `high_water`. */
+  "clock.regressed": closed({ high_water: time }),
   "shed.summary": closed({
     since: time,
     until: time,

@@ -41,6 +41,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS grants_approval ON grants (approval_id) WHERE 
 CREATE UNIQUE INDEX IF NOT EXISTS grants_receipt ON grants (receipt_id) WHERE receipt_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS grants_receipt_seq ON grants (receipt_seq) WHERE receipt_seq IS NOT NULL;
 CREATE INDEX IF NOT EXISTS grants_open ON grants (seq) WHERE receipt_id IS NULL;
+CREATE TABLE IF NOT EXISTS pruned (commitment TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pruned_seq ON pruned (seq);
 `;
 
 const PAYLOAD_TABLES = `

@@ -6,6 +6,7 @@ import { type LogStart, LogVerifier, type StoredCheckpoint, type StoredEntry } f
 import { keysNamedIn } from "./named-keys.ts";
 import { openLedgerFile } from "./open-file.ts";
 import type { VerifyOptions } from "./options.ts";
+import { PruningCheck } from "./pruning-check.ts";
 import type { VerifyReport } from "./report.ts";
 import { SignaturePool } from "./signature-pool.ts";
 import { startSince } from "./since.ts";
@@ -113,6 +114,7 @@ class FileCheck {
   private readonly db: Database;
   private readonly options: VerifyOptions;
   private readonly verifier: LogVerifier;
+  private readonly pruning: PruningCheck;
   readonly total: number;
   private readonly begin: LogStart | null;
   /** Entries before this one are not checked; null when all are. */
@@ -132,6 +134,7 @@ class FileCheck {
       )
       .all(from, from);
     this.verifier = new LogVerifier(checkpoints.map(checkpointRow), anchors, this.begin, options.witnesses);
+    this.pruning = new PruningCheck(db, options.payloads ?? null);
     const all = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
     this.total = all - (from ?? 0);
   }
@@ -146,6 +149,7 @@ class FileCheck {
     const payload = this.verifier.take(entryRow(row), vouched);
     const fault = payload === null ? null : grantFault(row, payload);
     if (payload !== null && fault !== null) this.verifier.sideTable(payload.seq, fault);
+    if (payload !== null) this.pruning.take(payload);
     if (++this.done % 4096 === 0) this.options.progress?.(this.done, this.total);
   }
 
@@ -154,19 +158,20 @@ class FileCheck {
     if (this.from === null)
       for (const detail of treeTableFaults(this.db)) this.verifier.sideTable(null, detail);
     for (const detail of strayGrants(this.db, this.from)) this.verifier.sideTable(null, detail);
+    for (const { seq, detail } of this.pruning.faults()) this.verifier.sideTable(seq, detail);
     return this.verifier.finish(this.options.trust, this.options.strict);
   }
 }
 
 /** SQLite keeps a value of any class in any column, and an attacker wrote the file. */
-type Raw<T> = { readonly [C in keyof T]: unknown };
+export type Raw<T> = { readonly [C in keyof T]: unknown };
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const blob = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : new Uint8Array());
 const position = (value: unknown): number => (typeof value === "number" ? value : -1);
 
 /** A value of the wrong class becomes one that no valid entry has; the other columns are only ever compared. */
-function entryRow(raw: Raw<StoredEntry>): StoredEntry {
+export function entryRow(raw: Raw<StoredEntry>): StoredEntry {
   const row = raw as StoredEntry;
   const traceId = typeof raw.trace_id === "string" || raw.trace_id === null ? raw.trace_id : "";
   return { ...row, seq: position(raw.seq), jws: text(raw.jws), hash: blob(raw.hash), trace_id: traceId };

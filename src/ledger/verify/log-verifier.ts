@@ -17,6 +17,7 @@ import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
 import { AnchorRules } from "./anchored-entries.ts";
 import { type Anchor, AnchorCheck } from "./anchors.ts";
+import { EntryTimes } from "./entry-times.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
 import { Repudiations } from "./repudiations.ts";
 import { LogRules } from "./rules.ts";
@@ -89,7 +90,7 @@ export class LogVerifier {
   private history: KeyHistory | null = null;
   private log: string | null = null;
   private head: string | null = null;
-  private lastTime = 0;
+  private readonly times = new EntryTimes(this.damage);
   private regressions = 0;
   private checked = 0;
   private unsupported: string | null = null;
@@ -197,9 +198,7 @@ export class LogVerifier {
           `the column ${column} differs from the entry`,
           projection.trace_id,
         );
-    const time = projection.time_ms;
-    if (time < this.lastTime) this.regressions++;
-    this.lastTime = Math.max(this.lastTime, time);
+    if (this.times.take(payload, projection.time_ms)) this.regressions++;
     if (payload.type === "key.rotated" && (this.history === null || !applyRotation(this.history, payload)))
       this.damage.add("key", seq, "the key rotation is not valid");
     if (payload.type === "key.revoked") this.revoke(payload);
@@ -307,6 +306,7 @@ export class LogVerifier {
       grants: this.rules.grants,
       receipts: this.rules.receipts,
       unresolved: unresolved.slice(0, 100),
+      pruned: this.rules.pruned,
       clock_regressions: this.regressions,
       repudiated: repudiated.entries,
       repudiated_ranges: repudiated.ranges,

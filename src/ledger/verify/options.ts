@@ -1,6 +1,7 @@
 import type { WitnessKey } from "../anchor/cosignature.ts";
 import type { Anchor } from "./anchors.ts";
 import type { Trust } from "./log-verifier.ts";
+import type { StoredPayloads } from "./pruning-check.ts";
 
 export interface VerifyOptions {
   readonly trust: Trust;
@@ -11,6 +12,8 @@ export interface VerifyOptions {
   readonly since?: Anchor | null;
   /** Witnesses whose cosignatures the auditor relies on. */
   readonly witnesses?: readonly WitnessKey[];
+  /** The stored payloads, to see that each one is there or was pruned by a signed act. */
+  readonly payloads?: StoredPayloads;
   /** Called now and then with entries done and to do. */
   readonly progress?: (done: number, total: number) => void;
 }

@@ -70,6 +70,9 @@ export interface VerifyReport {
   readonly grants: number;
   readonly receipts: number;
   readonly unresolved: readonly string[];
+  /** Payloads that the log says were destroyed. */
+  readonly pruned: number;
+  /** Entries whose time stands before an earlier one's; the log says so itself, or they are damage. */
   readonly clock_regressions: number;
   /** Entries that a key signed which the recovery key has revoked for them. They are not damage: they are nobody's word. */
   readonly repudiated: number;

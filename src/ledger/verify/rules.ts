@@ -38,6 +38,7 @@ export class LogRules {
   private epoch = 0;
   private policy: string | null = null;
   grants = 0;
+  pruned = 0;
   receipts = 0;
 
   constructor(damage: DamageLog) {
@@ -83,6 +84,9 @@ export class LogRules {
       case "lease.issued":
         if (entry.epoch !== this.epoch)
           this.broken(entry, "a lease under another epoch than the one in force");
+        return;
+      case "payload.pruned":
+        this.pruned += entry.payloads;
         return;
       case "log.opened":
         if (entry.seq !== 0) this.broken(entry, "the log is opened twice");

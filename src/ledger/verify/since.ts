@@ -10,7 +10,7 @@ import { DamageLog } from "./report.ts";
 import { LogRules } from "./rules.ts";
 
 /** Entries before that later ones build on wherever they are: who may sign, and under which epoch and policy. */
-const LASTING = ["log.opened", "key.rotated", "revocation", "policy.changed"] as const;
+const LASTING = ["log.opened", "key.rotated", "key.revoked", "revocation", "policy.changed"] as const;
 
 /**
  * Where to begin when the first entries are taken on the word of a checkpoint that the auditor has: their stored leaf
@@ -29,6 +29,8 @@ export function startSince(db: Database, since: Anchor, anchors: readonly Anchor
   const rules = new LogRules(new DamageLog());
   for (const entry of seeds) {
     if (entry.type === "key.rotated" && !applyRotation(history, entry)) return null;
+    // What a revoked key signed is judged against the whole tree: then nothing is taken on anybody's word.
+    if (entry.type === "key.revoked") return null;
     rules.take(entry);
   }
   // A rotation that was hidden, by its column `type`, would leave a retired key in force: whoever signed the last

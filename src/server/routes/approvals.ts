@@ -239,7 +239,10 @@ function poll(context: ServerContext, request: FrontRequest, id: string): Answer
     return ok({
       ...terminal,
       // The earlier wire's word for a call that ran as approved; every other end is a failure with its reason.
-      status: outcome.status === "executed" || outcome.output !== null ? "approved" : "failed",
+      status:
+        outcome.status === "executed" || outcome.output !== null || outcome.outputPruned === true
+          ? "approved"
+          : "failed",
       outcome: outcome.status,
       receipt_id: outcome.receiptId,
       verification: {

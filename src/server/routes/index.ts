@@ -8,6 +8,7 @@ import { executeRoutes } from "./execute.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
 import { leaseRoutes } from "./leases.ts";
+import { payloadRoutes } from "./payloads.ts";
 import { receiptRoutes } from "./receipts.ts";
 
 export const ROUTES: readonly Route[] = [
@@ -21,4 +22,5 @@ export const ROUTES: readonly Route[] = [
   ...auditRoutes,
   ...adminRoutes,
   ...keyRoutes,
+  ...payloadRoutes,
 ];

@@ -75,6 +75,7 @@ export function receiptView(gate: Gate, entry: ReadEntry): JsonObject {
     trace_id: payload.trace_id,
     provider_module_digest: payload.component_digest,
     provider_receipt: outcome?.output ?? null,
+    ...(outcome?.outputPruned === true ? { output_pruned: true } : {}),
     normalized_result: normalized,
     verification_outcome: verification,
     effect_evidence: payload.effects as unknown as Json, // closed schema of scalars
