@@ -127,7 +127,12 @@ class Model {
       must(hold.state === "pending" && hold.session.epoch === this.epoch && voters.size >= QUORUM);
       this.ran(answer, hold.name);
     }
-    if (!denied && !revoking && hold.state === "pending") hold.votes.add(by);
+    if (denied || revoking || hold.state !== "pending") return;
+    // Undisturbed, a vote does what it says: it counts, or with the quorum met the call runs.
+    const rival = batch.filter((other) => sessionOf(other) === hold.session).length;
+    if (rivals.length === 1 && hold.session.epoch === this.epoch && hold.session.spent + rival <= BUDGET)
+      must(voters.size >= QUORUM ? ran : answer.body.decision === "pending_approval");
+    hold.votes.add(by);
   }
 
   private ran(answer: WireAnswer, name: string): void {
