@@ -2,7 +2,7 @@
  * Kills a gate again and again at seeded moments under load and holds what it leaves to its promises: the chain whole,
  * every grant terminal, no effect without a grant, none twice, budgets that add up.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startUpstream, withUpstream } from "../e2e/upstream-server.ts";
@@ -65,7 +65,9 @@ async function soakOne(
   progress: (round: number) => void,
 ): Promise<Omit<SoakReport, "rounds">> {
   const upstream = await startUpstream();
-  const scratch = mkdtempSync(join(tmpdir(), "latchgate-soak-"));
+  // Cuts are copies that are opened and thrown away: in memory where there is room for that.
+  const memory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  const scratch = mkdtempSync(join(memory, "latchgate-soak-"));
   let gate = await startGate(
     withUpstream(upstream, ["http_post", "http_delete"], {
       policy: openPolicy(),
