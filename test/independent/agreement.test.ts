@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { evidenceFormat } from "../../scripts/build-evidence-format.ts";
@@ -17,7 +17,8 @@ import { verifyLedger } from "./verify.ts";
 let lived: LivedLedger;
 let scratch: string;
 beforeAll(async () => {
-  scratch = mkdtempSync(join(tmpdir(), "latchgate-independent-"));
+  // Hundreds of damaged copies, none of which need outlive a crash.
+  scratch = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "latchgate-independent-"));
   lived = await liveALittle();
 });
 afterAll(async () => {

@@ -9,7 +9,7 @@ const started = Date.now();
 const report = await soak({
   rounds: Number(values.rounds),
   seed: Number(values.seed),
-  cuts: 24,
+  cuts: 12,
   progress: (round) => {
     if (round % 10 === 0) console.log(`round ${round}`);
   },
