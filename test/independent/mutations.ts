@@ -119,6 +119,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
       "DELETE FROM grants WHERE seq >= ?",
       "UPDATE grants SET receipt_id = NULL, receipt_seq = NULL WHERE receipt_seq >= ?",
       "DELETE FROM checkpoints WHERE size > ?",
+      "DELETE FROM nodes WHERE ((idx + 1) << level) > ?",
     ])
       db.query(sql).run(from);
   },

@@ -9,6 +9,8 @@ export class Rules {
   private readonly fault: (code: number, what: string) => void;
   private epoch = 0;
   private policy: string | null = null;
+  private latest = 0;
+  private announced = false;
 
   constructor(fault: (code: number, what: string) => void) {
     this.fault = fault;
@@ -16,6 +18,7 @@ export class Rules {
 
   take(entry: Any): void {
     const rule = (good: boolean, what: string) => good || this.fault(10, `entry ${entry.seq}: ${what}`);
+    this.times(entry, rule);
     if (["lease.issued", "call.held", "call.granted"].includes(entry.type))
       rule(entry.epoch === this.epoch, "epoch");
     const hold = this.holds.get(entry.type === "call.granted" ? entry.cause.approval_id : entry.approval_id);
@@ -70,5 +73,22 @@ export class Rules {
         );
       }
     }
+  }
+
+  /** Order is by position; a clock that goes back is said so by `clock.regressed` before anything else is. */
+  private times(entry: Any, rule: (good: boolean, what: string) => unknown): void {
+    const time = Date.parse(entry.time);
+    const told = entry.type === "clock.regressed";
+    if (told) {
+      const mark = Date.parse(entry.high_water);
+      rule(mark > time && mark >= this.latest, "a clock that did not go back");
+      this.announced = true;
+    }
+    if (time < this.latest) {
+      rule(this.announced, "the clock went back unsaid");
+      return;
+    }
+    this.latest = time;
+    if (!told) this.announced = false;
   }
 }
