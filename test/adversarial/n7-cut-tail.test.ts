@@ -6,7 +6,7 @@ import { parseCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { parseAnchor, readAnchor } from "../../src/ledger/verify/anchors.ts";
 import { verifyLedgerFile } from "../../src/ledger/verify/file.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
-import { rewrite, withDatabase } from "../ledger/forge.ts";
+import { cutLog, rewrite, withDatabase } from "../ledger/forge.ts";
 import { type LedgerCopy, type LivedLedger, liveALittle } from "../ledger/lived-ledger.ts";
 
 let lived: LivedLedger;
@@ -37,13 +37,7 @@ function judge(anchors: readonly string[], change: (copy: LedgerCopy) => void = 
 
 /** As somebody would who wants to hide the end: every table agrees with what is left. */
 const cutTo = (entries: number) => (copy: LedgerCopy) =>
-  withDatabase(copy.ledger, (db) => {
-    db.run("DELETE FROM entries WHERE seq >= ?", [entries]);
-    db.run("DELETE FROM nodes WHERE ((idx + 1) << level) > ?", [entries]);
-    db.run("DELETE FROM checkpoints WHERE size > ?", [entries]);
-    db.run("DELETE FROM grants WHERE seq >= ?", [entries]);
-    db.run("UPDATE grants SET receipt_id = NULL, receipt_seq = NULL WHERE receipt_seq >= ?", [entries]);
-  });
+  withDatabase(copy.ledger, (db) => cutLog(db, entries));
 
 test("the log bears out its own last head, as a note and as size and root", () => {
   for (const anchor of [note, bare])

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { openPolicy, startGate } from "../gate-process.ts";
-import { payloadOf, readRows, withDatabase } from "../ledger/forge.ts";
+import { cutLog, payloadOf, readRows, withDatabase } from "../ledger/forge.ts";
 import { startUpstream } from "../upstream.ts";
 import { WireAgent } from "../wire-client.ts";
 
@@ -29,11 +29,7 @@ test("a ledger file without its gate: grants without a receipt are listed, until
     .map(payloadOf)
     .find(({ type }) => type === "call.granted");
   const at = Number(granted?.seq);
-  withDatabase(gate.ledger, (db) => {
-    db.query("DELETE FROM entries WHERE seq > ?").run(at);
-    db.run("UPDATE grants SET receipt_id = NULL, receipt_seq = NULL");
-    db.run("DELETE FROM checkpoints");
-  });
+  withDatabase(gate.ledger, (db) => cutLog(db, at + 1));
   expect(await list(gate.ledger)).toMatchObject({
     code: 0,
     events: [{ grant_id: granted?.grant_id, action_id: "fs_read", seq: at, decision: "grant" }],

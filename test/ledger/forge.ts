@@ -130,3 +130,12 @@ export function judge(
   for (const row of rows) verifier.take(row);
   return verifier.finish(readTrust(trust), true);
 }
+
+/** Cuts the log down to its first entries, with everything that only later ones lead to. */
+export function cutLog(db: Database, entries: number): void {
+  db.run("DELETE FROM entries WHERE seq >= ?", [entries]);
+  db.run("DELETE FROM nodes WHERE ((idx + 1) << level) > ?", [entries]);
+  db.run("DELETE FROM checkpoints WHERE size > ?", [entries]);
+  db.run("DELETE FROM grants WHERE seq >= ?", [entries]);
+  db.run("UPDATE grants SET receipt_id = NULL, receipt_seq = NULL WHERE receipt_seq >= ?", [entries]);
+}
