@@ -73,6 +73,10 @@ export default defineCommand({
     const subject = subjectOf(args.file);
     if (since !== null && subject.kind !== "ledger")
       throw new UsageError("--since goes with a ledger; this file is none");
+    // What an auditor asks to be looked at is looked at, or refused; never passed over.
+    for (const flag of ["payloads", "witness"] as const)
+      if (args[flag] !== undefined && subject.kind !== "ledger")
+        throw new UsageError(`--${flag} goes with a ledger; this file is none`);
     if (subject.kind === "entry" || subject.kind === "proof")
       return printSingle(
         subject.kind === "entry"
@@ -99,7 +103,7 @@ export default defineCommand({
         : await verifyLedgerFileWith(threads, args.file, options);
     payloads?.close();
     if (bar) writeErr("\r\u001b[K");
-    return printReport(report, args.json);
+    return printReport(report, args.json, witnesses.length > 0);
   },
 });
 
@@ -130,7 +134,7 @@ async function printSingle(report: SingleReport, json: boolean): Promise<number>
   return report.exit_code;
 }
 
-async function printReport(report: VerifyReport, json: boolean): Promise<number> {
+async function printReport(report: VerifyReport, json: boolean, witnessed: boolean): Promise<number> {
   if (json)
     await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
   else {
@@ -142,6 +146,8 @@ async function printReport(report: VerifyReport, json: boolean): Promise<number>
     lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
     if (report.since !== null) lines.push(`the first ${report.since} entries were not checked`);
     if (report.anchored_to !== null) lines.push(`the first ${report.anchored_to} entries are anchored`);
+    else if (witnessed) lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
+    if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
     await printLine(lines.join("\n"));
   }
