@@ -12,7 +12,9 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   if (signal.aborted)
     return { ...granted, output: null, effects: [], ioCalls: 0, ended: String(signal.reason) };
   const { plan, limits, component: digest } = call;
-  const door = gate.host.door({ plan, limits, deadline, signal, action: call.action.id });
+  const { tenant, principal } = call.caller;
+  const action = call.action.id;
+  const door = gate.host.door({ plan, limits, deadline, signal, action, caller: { tenant, principal } });
   const run = async () =>
     gate.sandbox.run({ digest, task: call.action.task(plan), limits, deadline, door, signal });
   const ran = await run().catch((error: unknown) => ({

@@ -1,29 +1,48 @@
 import type { Clock } from "../core/clock.ts";
 import type { HostErrorCode, ObservedEffect } from "../core/effect.ts";
 import type { HostAnswer, HostCall, HostDoor } from "../core/host-call.ts";
-import type { CallLimits, Plan } from "../core/plan.ts";
+import { type CallLimits, type Plan, type PlanKind, secretsOf } from "../core/plan.ts";
+import type { OpenSecrets, SecretSource } from "../core/secrets.ts";
+import type { Broker, BrokerJob, Brokers } from "./broker.ts";
+import { withSecrets } from "./credentials.ts";
 import { failureOf, HostFailure } from "./failure.ts";
-import type { FsBroker } from "./fs/broker.ts";
-import type { HttpBroker } from "./http/broker.ts";
 import { equalsPlan } from "./plan-match.ts";
-import { type OpenRecord, recordOf, refusalOf } from "./record.ts";
+import {
+  databaseRecord,
+  fsRecord,
+  httpRecord,
+  mailRecord,
+  type OpenRecord,
+  queueRecord,
+  refusalOf,
+  storageRecord,
+} from "./record.ts";
 
 /** What doors share; made once per gate by `createHost`. */
 export interface HostDeps {
   readonly clock: Clock;
-  readonly http: HttpBroker;
-  readonly fs: FsBroker;
+  readonly brokers: Brokers;
+  /** Null when the gate has no secrets. */
+  readonly secrets: SecretSource | null;
 }
 
 export interface DoorRequest {
   /** Action id; local egress entries are for one action. */
   readonly action: string;
+  /** Whose secrets are opened. */
+  readonly caller: { readonly tenant: string; readonly principal: string };
   readonly plan: Plan;
   readonly limits: CallLimits;
   /** Monotonic milliseconds of the host's clock. */
   readonly deadline: number;
   /** Aborting it is like `close`: nothing happens any more. */
   readonly signal: AbortSignal;
+}
+
+/** What one admitted call does, with the record that it keeps. */
+interface Work {
+  readonly record: OpenRecord;
+  readonly run: (secrets: OpenSecrets) => Promise<HostAnswer>;
 }
 
 /** Longest time that a timer takes. */
@@ -99,10 +118,11 @@ class Door implements HostDoor {
       return { kind: call.kind, err: refusal };
     }
     this.used = true;
-    const record = recordOf(this.request.plan);
+    const { record, run } = this.work(call);
     this.records.push(record);
     try {
-      return await this.perform(call, record);
+      const names = secretsOf(this.request.plan);
+      return await withSecrets(this.deps.secrets, { names, ...this.request.caller, signal }, run);
     } catch (thrown) {
       const failure = failureOf(thrown, unforeseen(record));
       record.error = failure.code;
@@ -120,18 +140,46 @@ class Door implements HostDoor {
   }
 
   /** What is sent and written is taken from the plan, never from the call. */
-  private async perform(call: HostCall, record: OpenRecord): Promise<HostAnswer> {
-    const { plan, limits, action } = this.request;
+  private work(call: HostCall): Work {
+    const { plan, limits, action, deadline } = this.request;
+    const { http, fs, database, mail, queue, storage } = this.deps.brokers;
     const { signal } = this.controller;
-    if (plan.kind === "http" && record.kind === "http") {
-      const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
-      const ok = await this.deps.http.perform({ plan, action, limits, timeoutMs, signal, record });
-      return { kind: "http.request", ok };
+    const common = { limits, action, deadline, signal };
+    switch (plan.kind) {
+      case "http": {
+        const record = httpRecord(plan);
+        const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
+        const run = async (): Promise<HostAnswer> => ({
+          kind: "http.request",
+          ok: await http.perform({ plan, action, limits, timeoutMs, signal, record }),
+        });
+        return { record, run };
+      }
+      case "fs": {
+        const record = fsRecord(plan);
+        return { record, run: () => fs.perform({ plan, limits, signal, record }) };
+      }
+      case "database":
+        return workOf(database, { ...common, plan, record: databaseRecord(plan) });
+      case "mail":
+        return workOf(mail, { ...common, plan, record: mailRecord(plan) });
+      case "queue":
+        return workOf(queue, { ...common, plan, record: queueRecord(plan) });
+      case "storage":
+        return workOf(storage, { ...common, plan, record: storageRecord(plan) });
     }
-    if (plan.kind === "fs" && record.kind === "fs")
-      return await this.deps.fs.perform({ plan, limits, signal, record });
-    throw new HostFailure("not_granted", "no broker for this plan");
   }
+}
+
+function workOf<K extends Exclude<PlanKind, "http" | "fs">>(
+  broker: Broker<K> | null,
+  job: Omit<BrokerJob<K>, "secrets"> & { readonly record: OpenRecord },
+): Work {
+  const run = async (secrets: OpenSecrets): Promise<HostAnswer> => {
+    if (broker === null) throw new HostFailure("not_granted", "no broker for this plan");
+    return broker.perform({ ...job, secrets });
+  };
+  return { record: job.record, run };
 }
 
 function unforeseen(record: OpenRecord): HostErrorCode {

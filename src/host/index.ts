@@ -1,3 +1,4 @@
+export type { Broker, BrokerJob } from "./broker.ts";
 export { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
 export { HostSetupError } from "./failure.ts";
 export { createHost, type Host, type HostOptions, type HostStats } from "./host.ts";

@@ -15,7 +15,7 @@ function planOf(action: string, params: JsonObject): Plan {
 
 /** Whether a decision that grants these hosts and paths covers the plan. */
 function covers(plan: Plan, granted: { readonly hosts?: string[]; readonly paths?: string[] }): boolean {
-  const decision = { granted: { hosts: [], paths: [], secrets: [], ...granted } };
+  const decision = { granted: { hosts: [], paths: [], connections: [], secrets: [], ...granted } };
   const authorized = { call: { plan }, decision } as unknown as Authorized; // no more of it is looked at
   return grantsWholePlan(authorized) === null;
 }

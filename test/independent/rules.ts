@@ -64,13 +64,15 @@ export class Rules {
         " ",
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
-      const { hosts, paths } = grant.entry.granted;
-      for (const { kind, origin, path, reached } of entry.effects) {
-        const host = kind === "http" ? new URL(origin).hostname.replace(/^\[|\]$/g, "") : null;
-        rule(
-          reached === "none" || (host === null ? paths.includes(path) : hosts.includes(host)),
-          "effect outside",
-        );
+      const { hosts, paths, connections } = grant.entry.granted;
+      for (const { kind, origin, path, connection, reached } of entry.effects) {
+        const [granted, wanted] =
+          kind === "http"
+            ? [hosts, new URL(origin).hostname.replace(/^\[|\]$/g, "")]
+            : kind === "fs"
+              ? [paths, path]
+              : [connections, connection];
+        rule(reached === "none" || granted.includes(wanted), "effect outside");
       }
     }
   }

@@ -22,6 +22,7 @@ interface OpenGrant {
   readonly action: string;
   readonly caller: string;
   readonly hosts: ReadonlySet<string>;
+  readonly connections: ReadonlySet<string>;
   /** Commitments, under the salt of the call: equal paths have equal ones. */
   readonly paths: ReadonlySet<string>;
 }
@@ -153,6 +154,7 @@ export class LogRules {
       action: entry.action_digest,
       caller: callerOf(entry),
       hosts: new Set(entry.granted.hosts),
+      connections: new Set(entry.granted.connections),
       paths: new Set(entry.granted.paths),
     });
   }
@@ -190,10 +192,22 @@ export class LogRules {
     if (!same) this.broken(entry, "the receipt is of another call than its grant");
     for (const effect of entry.effects) {
       if (effect.reached === "none") continue;
-      const inside =
-        effect.kind === "http" ? grant.hosts.has(hostOf(effect.origin)) : grant.paths.has(effect.path);
-      if (!inside) this.broken(entry, "an effect outside what was granted");
+      if (!isInside(effect, grant)) this.broken(entry, "an effect outside what was granted");
     }
+  }
+}
+
+function isInside(effect: Receipt["effects"][number], grant: OpenGrant): boolean {
+  switch (effect.kind) {
+    case "http":
+      return grant.hosts.has(hostOf(effect.origin));
+    case "fs":
+      return grant.paths.has(effect.path);
+    case "database":
+    case "mail":
+    case "queue":
+    case "storage":
+      return grant.connections.has(effect.connection);
   }
 }
 
