@@ -1,13 +1,14 @@
 import { availableParallelism } from "node:os";
 import { openPayloadFile } from "../ledger/store/payload-file.ts";
+import type { AnchorParties } from "../ledger/verify/anchored-entries.ts";
 import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
 import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
 import type { Trust } from "../ledger/verify/log-verifier.ts";
-import { EXIT_CODES, type VerifyReport } from "../ledger/verify/report.ts";
+import { EXIT_CODES, type TimestampedTo, type VerifyReport } from "../ledger/verify/report.ts";
 import { type SingleReport, verifyEntry, verifyProof } from "../ledger/verify/single.ts";
 import { subjectOf } from "../ledger/verify/subject.ts";
-import { readTrust, readWitnesses } from "../ledger/verify/trust.ts";
+import { readAuthority, readTrust, readWitnesses } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
 import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
@@ -52,6 +53,13 @@ export default defineCommand({
       description: "Verifier key of a witness, or a file with one a line: says what they have cosigned",
       valueHint: "VKEY|FILE",
     },
+    tsa: {
+      type: "string",
+      description:
+        "PEM file with the certificates of a time-stamp authority: says what it has stamped; may be given several times",
+      valueHint: "FILE",
+      repeatable: true,
+    },
     payloads: {
       type: "string",
       description:
@@ -77,6 +85,8 @@ export default defineCommand({
     for (const flag of ["payloads", "witness"] as const)
       if (args[flag] !== undefined && subject.kind !== "ledger")
         throw new UsageError(`--${flag} goes with a ledger; this file is none`);
+    if (args.tsa.length > 0 && subject.kind !== "ledger")
+      throw new UsageError("--tsa goes with a ledger; this file is none");
     if (subject.kind === "entry" || subject.kind === "proof")
       return printSingle(
         subject.kind === "entry"
@@ -87,13 +97,13 @@ export default defineCommand({
     const bar = isTerminal(2) && !args.json;
     const progress = (done: number, total: number) => writeErr(`\r${progressBar(done, total)}`);
     const payloads = args.payloads === undefined ? null : openPayloadFile(args.payloads);
-    const witnesses = readWitnesses(args.witness);
+    const parties = { witnesses: readWitnesses(args.witness), authorities: args.tsa.map(readAuthority) };
     const options = {
       trust,
       strict: args.strict,
       anchors,
       since,
-      witnesses,
+      parties,
       ...(payloads === null ? {} : { payloads }),
       ...(bar ? { progress } : {}),
     };
@@ -103,7 +113,7 @@ export default defineCommand({
         : await verifyLedgerFileWith(threads, args.file, options);
     payloads?.close();
     if (bar) writeErr("\r\u001b[K");
-    return printReport(report, args.json, witnesses.length > 0);
+    return printReport(report, args.json, parties);
   },
 });
 
@@ -134,7 +144,7 @@ async function printSingle(report: SingleReport, json: boolean): Promise<number>
   return report.exit_code;
 }
 
-async function printReport(report: VerifyReport, json: boolean, witnessed: boolean): Promise<number> {
+async function printReport(report: VerifyReport, json: boolean, parties: AnchorParties): Promise<number> {
   if (json)
     await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
   else {
@@ -146,10 +156,21 @@ async function printReport(report: VerifyReport, json: boolean, witnessed: boole
     lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
     if (report.since !== null) lines.push(`the first ${report.since} entries were not checked`);
     if (report.anchored_to !== null) lines.push(`the first ${report.anchored_to} entries are anchored`);
-    else if (witnessed) lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
+    else if (parties.witnesses.length + parties.authorities.length > 0)
+      lines.push("not anchored: those you named have together signed none of its checkpoints");
+    lines.push(...report.timestamps.map(stampLine));
     if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
     await printLine(lines.join("\n"));
   }
   return report.exit_code;
+}
+
+/** Beyond it, one of the two clocks was wrong. */
+const CLOCKS_AGREE_MS = 300_000;
+
+function stampLine({ size, time, by, log_time }: TimestampedTo): string {
+  const apart = Math.abs(Date.parse(log_time) - Date.parse(time));
+  const doubt = apart > CLOCKS_AGREE_MS ? `; the log's own clock said ${log_time}` : "";
+  return `the first ${size} entries are time-stamped at ${time} by ${safe(by)}${doubt}`;
 }

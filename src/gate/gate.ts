@@ -9,6 +9,7 @@ import type {
   PrincipalDirectory,
   ReplayStore,
 } from "../identity/index.ts";
+import type { TimestampAuthority } from "../ledger/anchor/timestamp/authority.ts";
 import type { LedgerReader } from "../ledger/reader.ts";
 import type { PolicyEngine } from "../policy/contract.ts";
 import type { Sandbox } from "../sandbox/index.ts";
@@ -42,6 +43,8 @@ export interface Gate {
   readonly keysDir: string;
   /** Local targets by action, see `[[egress.local]]`. */
   readonly localTargets: ReadonlyMap<string, readonly { readonly host: string; readonly port: number }[]>;
+  /** Those of the configuration, with the certificates that vouch for them. */
+  readonly timestampAuthorities: readonly TimestampAuthority[];
   readonly state: GateState;
 }
 

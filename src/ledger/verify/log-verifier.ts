@@ -1,7 +1,6 @@
 import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
 import { type Ed25519Jwk, fingerprint } from "../../keys/jwk.ts";
-import type { WitnessKey } from "../anchor/cosignature.ts";
 import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
 import {
   type EntryPayload,
@@ -15,7 +14,7 @@ import { leafHash, openCheckedJws, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRevocation, entryKeyAt } from "../key-revocation.ts";
 import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
-import { AnchorRules } from "./anchored-entries.ts";
+import { type AnchorParties, AnchorRules } from "./anchored-entries.ts";
 import { type Anchor, AnchorCheck } from "./anchors.ts";
 import { EntryTimes } from "./entry-times.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
@@ -97,12 +96,12 @@ export class LogVerifier {
   private readonly anchors: AnchorCheck;
   private readonly startSize: number;
 
-  /** @param witnesses those whose cosignatures the auditor relies on */
+  /** @param parties those whose signatures over checkpoints the auditor relies on */
   constructor(
     checkpoints: readonly StoredCheckpoint[],
     anchors: readonly Anchor[] = [],
     begin: LogStart | null = null,
-    witnesses: readonly WitnessKey[] = [],
+    parties: AnchorParties = { witnesses: [], authorities: [] },
   ) {
     this.begin = begin;
     this.tree = begin?.tree ?? new CompactTree();
@@ -113,7 +112,7 @@ export class LogVerifier {
     // Judged into nothing where what is open is not known: the counts are still right.
     this.rules = begin === null ? new LogRules(this.damage) : (begin.rules ?? new LogRules(new DamageLog()));
     begin?.rules?.reportTo(this.damage);
-    this.witnessed = new AnchorRules(this.damage, witnesses, this.startSize);
+    this.witnessed = new AnchorRules(this.damage, parties, this.startSize);
     this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
     this.anchors = new AnchorCheck(anchors, this.damage);
     if (begin !== null) {
@@ -293,6 +292,7 @@ export class LogVerifier {
       exit_code: exitCode,
       trusted,
       anchored_to: this.anchoredTo(),
+      timestamps: this.witnessed.timestamps(),
       since: this.begin === null ? null : this.startSize,
       log: this.log,
       fingerprint: shown,
