@@ -33,7 +33,7 @@ const CURVES: ReadonlySet<string | undefined> = new Set(["prime256v1", "secp384r
 const RSA_BITS = { least: 2048, most: 8192 } as const;
 
 /** The identifier of an AlgorithmIdentifier whose parameters are absent or NULL, as those taken here have them. */
-function identifier(element: Element): string {
+export function identifier(element: Element): string {
   const reader = sequence(element);
   const id = oidOf(reader.next(TAG.oid));
   if (reader.optional(TAG.null)?.content.length) malformed("a null with content");

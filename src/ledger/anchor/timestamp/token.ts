@@ -1,5 +1,5 @@
 import { sha256 } from "../../../core/bytes.ts";
-import { digest, type HashName, hashOf, optionalHash, signedBy } from "./algorithm.ts";
+import { digest, type HashName, hashOf, identifier, optionalHash, signedBy } from "./algorithm.ts";
 import { type Certificate, mayStamp, readCertificate } from "./certificate.ts";
 import {
   booleanOf,
@@ -56,7 +56,7 @@ export function readToken(token: Buffer): TimestampToken {
   outer.end();
   // RFC 5652 §5.1: 3, since the content is no plain data.
   if (smallInteger(signedData.next(TAG.integer)) !== 3) malformed("signed data of another version than 3");
-  signedData.next(TAG.set); // digestAlgorithms: hints for streaming; the signer names its own
+  const digests = new DerReader(signedData.next(TAG.set).content).rest().map(identifier);
   const content = contentOf(signedData.next(TAG.sequence));
   const certificates = certificatesOf(signedData.optional(context(0)));
   signedData.optional(context(1)); // revocation lists: nobody goes by them
@@ -64,7 +64,7 @@ export function readToken(token: Buffer): TimestampToken {
   signedData.end();
   const signerInfo = signers.next(TAG.sequence);
   signers.end(); // RFC 3161 §2.4.2: the authority's signature and no other
-  const signer = checkSigner(signerInfo, content, certificates);
+  const signer = checkSigner(signerInfo, { content, digests, certificates });
   return { ...readInfo(content), signer, others: certificates.filter((one) => one !== signer) };
 }
 
@@ -84,12 +84,21 @@ function certificatesOf(field: Element | null): Certificate[] {
   return elements.filter(({ tag }) => tag === TAG.sequence).map(readCertificate);
 }
 
+interface Signed {
+  readonly content: Buffer;
+  /** Hashes that the signed data announces. */
+  readonly digests: readonly string[];
+  readonly certificates: readonly Certificate[];
+}
+
 /** Checks the SignerInfo (RFC 5652 §5.3) and gives the certificate whose key signed. */
-function checkSigner(element: Element, content: Buffer, certificates: readonly Certificate[]): Certificate {
+function checkSigner(element: Element, { content, digests, certificates }: Signed): Certificate {
   const reader = sequence(element);
   const version = smallInteger(reader.next(TAG.integer));
   const named = signerOf(version, reader.any(), certificates);
-  const hash = hashOf(reader.next(TAG.sequence));
+  const digestAlgorithm = reader.next(TAG.sequence);
+  if (!digests.includes(identifier(digestAlgorithm))) malformed("signed by a hash that is not announced");
+  const hash = hashOf(digestAlgorithm);
   const signedAttributes = reader.next(context(0));
   const algorithm = reader.next(TAG.sequence);
   const signature = reader.next(TAG.octetString).content;
@@ -119,12 +128,12 @@ function signerOf(version: number, sid: Element, certificates: readonly Certific
   return certificates.find(matches) ?? malformed("the signer's certificate is not in the token");
 }
 
-function isIssuerAndSerial(sid: Element, { issuer, serial }: Certificate): boolean {
+function isIssuerAndSerial(sid: Element, certificate: Certificate): boolean {
   const reader = sequence(sid);
-  const same =
-    reader.next(TAG.sequence).whole.equals(issuer) && reader.next(TAG.integer).content.equals(serial);
+  const issuer = reader.next(TAG.sequence).whole;
+  const serial = reader.next(TAG.integer).content;
   reader.end();
-  return same;
+  return issuer.equals(certificate.issuer) && serial.equals(certificate.serial);
 }
 
 /** Signed attributes by their type; each has one value, and comes once (RFC 5652 §11). */
