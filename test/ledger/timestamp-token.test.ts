@@ -92,7 +92,7 @@ describe("the reader of DER", () => {
   test.each([
     ["an indefinite length", "3080020100 0000"],
     ["a length with a needless octet", "028101 00"],
-    ["a length with a leading zero", "04820080" + "00".repeat(128)],
+    ["a length with a leading zero", `04820080${"00".repeat(128)}`],
     ["a length of four octets", "048400000001 00"],
     ["a length beyond the end", "0403 0000"],
     ["a tag of several bytes", "1f8101 00"],
