@@ -4,6 +4,7 @@ import type { AnchorParties } from "../ledger/verify/anchored-entries.ts";
 import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
 import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
+import { isStampFile, readKeptStamp } from "../ledger/verify/kept-stamps.ts";
 import type { Trust } from "../ledger/verify/log-verifier.ts";
 import { EXIT_CODES, type TimestampedTo, type VerifyReport } from "../ledger/verify/report.ts";
 import { type SingleReport, verifyEntry, verifyProof } from "../ledger/verify/single.ts";
@@ -34,7 +35,8 @@ export default defineCommand({
     },
     anchor: {
       type: "string",
-      description: "Checkpoint kept elsewhere: a file, or 'SIZE ROOT-HEX'; may be given several times",
+      description:
+        "Checkpoint kept elsewhere: a file, 'SIZE ROOT-HEX', or a time stamp of it; may be given several times",
       valueHint: "CHECKPOINT",
       repeatable: true,
     },
@@ -77,7 +79,11 @@ export default defineCommand({
       throw new UsageError(`--threads takes a number from 1 to ${MOST_THREADS}`);
     const trust = readTrust(args.trust);
     const since = args.since === undefined ? null : readAnchor(args.since);
-    const anchors = [...args.anchor.map(readAnchor), ...(since === null ? [] : [since])];
+    const authorities = args.tsa.map(readAuthority);
+    const stamps = args.anchor.filter(isStampFile);
+    const checkpoints = args.anchor.filter((value) => !stamps.includes(value));
+    const kept = stamps.map((path) => readKeptStamp(path, authorities));
+    const anchors = [...checkpoints.map(readAnchor), ...(since === null ? [] : [since])];
     const subject = subjectOf(args.file);
     if (since !== null && subject.kind !== "ledger")
       throw new UsageError("--since goes with a ledger; this file is none");
@@ -85,6 +91,9 @@ export default defineCommand({
     for (const flag of ["payloads", "witness"] as const)
       if (args[flag] !== undefined && subject.kind !== "ledger")
         throw new UsageError(`--${flag} goes with a ledger; this file is none`);
+    // Which checkpoint was stamped shows only among those that are checked.
+    if (kept.length > 0 && since !== null)
+      throw new UsageError("a time stamp as --anchor does not go with --since");
     if (args.tsa.length > 0 && subject.kind !== "ledger")
       throw new UsageError("--tsa goes with a ledger; this file is none");
     if (subject.kind === "entry" || subject.kind === "proof")
@@ -97,7 +106,7 @@ export default defineCommand({
     const bar = isTerminal(2) && !args.json;
     const progress = (done: number, total: number) => writeErr(`\r${progressBar(done, total)}`);
     const payloads = args.payloads === undefined ? null : openPayloadFile(args.payloads);
-    const parties = { witnesses: readWitnesses(args.witness), authorities: args.tsa.map(readAuthority) };
+    const parties = { witnesses: readWitnesses(args.witness), authorities, kept };
     const options = {
       trust,
       strict: args.strict,

@@ -99,7 +99,10 @@ const timestamp = z.strictObject({
     ),
   policy: z
     .string()
-    .regex(/^[0-2](\.(0|[1-9][0-9]{0,38})){1,31}$/, "a dotted object identifier")
+    .regex(
+      /^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9][0-9]{0,8}))(?:\.(?:0|[1-9][0-9]{0,9})){0,14}$/,
+      "a dotted object identifier",
+    )
     .optional()
     .describe("Policy that its stamps must be under, as a dotted object identifier; any when absent."),
   interval_s: count(0).describe(

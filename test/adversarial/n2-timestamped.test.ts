@@ -1,7 +1,9 @@
 /** N2: "anchored" is said only after a time-stamp authority's signature verifies against a configured certificate. */
 import { afterEach, expect } from "bun:test";
+import { timestampQuery } from "../../src/ledger/anchor/timestamp/query.ts";
 import { until } from "../e2e/upstream-server.ts";
 import { type GateProcess, openPolicy, startGate } from "../gate-process.ts";
+import { verifyLedger } from "../independent/verify.ts";
 import { payloadOf, readCheckpoints, readRows, withDatabase } from "../ledger/forge.ts";
 import {
   granting,
@@ -112,6 +114,8 @@ test("an honest authority: the log, the status and verify say so, and openssl sa
   expect(told.text).toContain(`the first ${stamp.size} entries are time-stamped at ${stamp.time} by Honest `);
   expect(told.text).not.toContain("\u001b");
   expect(told.text).not.toContain("the log's own clock");
+  // A verifier that knows nothing of time stamps takes the log as it is.
+  expect(verifyLedger(gate.ledger, gate.fingerprint)).toMatchObject({ verdict: "intact", faults: [] });
 
   const { cosignatures, size } = entry as unknown as {
     readonly size: number;
@@ -130,6 +134,59 @@ test("an honest authority: the log, the status and verify say so, and openssl sa
     expect(text.includes("not anchored")).toBe(pems.length > 0);
   }
   expect(payloads(gate).find(({ type }) => type === "gate.started")?.unsafe).toEqual(["unsafe_http"]);
+});
+
+test("a time stamp that the auditor kept shows a cut, an older copy, and another log", async () => {
+  const stamper = stamping();
+  const gate = await gateWith([stamper]);
+  await anchored(gate);
+  expect(await gate.stop()).toBe(0);
+  const { size = 0, note = "" } = readCheckpoints(gate.ledger).at(-1) ?? {};
+  const text = note.slice(0, note.indexOf("\n\n") + 1);
+  const { root } = stamper.authority;
+  // As an auditor would keep it: the token alone, or the reply that it came in.
+  const reply = stamper.authority.reply(timestampQuery(text, 1n, null));
+  const [tsr, token, foreign] = ["kept.tsr", "kept.der", "foreign.der"].map((name) => `${gate.root}/${name}`);
+  if (tsr === undefined || token === undefined || foreign === undefined) throw new Error("no files");
+  await Bun.write(tsr, reply);
+  await Bun.write(token, stamper.authority.forge({ text }));
+  await Bun.write(foreign, kept(new TestAuthority()).forge({ text }));
+  for (const file of [tsr, token])
+    expect((await verifyWith(gate, [root], "--anchor", file)).report).toMatchObject({
+      verdict: "intact",
+      anchored_to: size,
+    });
+  const refusal = async (...words: readonly string[]) => {
+    const { code, stderr } = await gate.run("verify", gate.ledger, ...words);
+    return { code, stderr };
+  };
+  const vouched = ["--tsa", `${gate.root}/auditor0.pem`];
+  for (const words of [
+    ["--anchor", token],
+    [...vouched, "--anchor", foreign],
+  ])
+    expect(await refusal(...words)).toEqual({
+      code: 1,
+      stderr: expect.stringContaining("no certificate of --tsa vouches for this time stamp"),
+    });
+  await Bun.write(
+    foreign,
+    (await Bun.file(token).bytes()).map((byte, at) => (at === 600 ? byte ^ 1 : byte)),
+  );
+  expect((await refusal(...vouched, "--anchor", foreign)).code).toBe(1);
+  expect((await refusal(...vouched, "--anchor", token, "--since", `${size} ${"0".repeat(64)}`)).code).toBe(2);
+
+  // Its end cut off, with all that tells of it.
+  withDatabase(gate.ledger, (db) => {
+    for (const table of ["checkpoints", "timestamps"]) db.run(`DELETE FROM ${table} WHERE size = ${size}`);
+    db.run(`DELETE FROM entries WHERE seq >= ${size - 1}`);
+    db.run("DELETE FROM nodes WHERE (idx + 1) * (1 << level) > (SELECT count(*) FROM entries)");
+  });
+  expect((await verifyWith(gate, [root])).report).toMatchObject({ verdict: "intact" });
+  expect((await verifyWith(gate, [root], "--anchor", tsr)).report).toMatchObject({
+    exit_code: 12,
+    first_damage: { kind: "anchor" },
+  });
 });
 
 test("an authority that signs with another key anchors nothing anywhere", async () => {

@@ -185,3 +185,15 @@ test("a query asks for what it should", () => {
     `3043020101${`3031300d060960864801650304020105000420${imprint}`}06042a030401${"02020080"}0101ff`,
   );
 });
+
+test("a query with the longest policy that the configuration takes is still in DER", () => {
+  const policy = ["2.999999999", ...Array(14).fill("9999999999")].join(".");
+  const query = new DerReader(timestampQuery("abc", 2n ** 64n - 1n, policy));
+  const inner = new DerReader(query.next(TAG.sequence).content);
+  query.end();
+  const [version, , asked, nonce, certReq] = inner.rest();
+  expect(version !== undefined && integerOf(version)).toBe(1n);
+  expect(asked !== undefined && oidOf(asked)).toBe(policy);
+  expect(nonce !== undefined && integerOf(nonce)).toBe(2n ** 64n - 1n);
+  expect(certReq !== undefined && booleanOf(certReq)).toBe(true);
+});

@@ -6,8 +6,10 @@ import {
   type TimestampAuthority,
 } from "../anchor/timestamp/authority.ts";
 import { type EntryStamp, stampsOf } from "../anchor/timestamp/stamped.ts";
+import type { TimestampToken } from "../anchor/timestamp/token.ts";
 import { checkpointOrigin } from "../checkpoint.ts";
 import type { EntryPayload } from "../entry/entry.ts";
+import { KeptStamps } from "./kept-stamps.ts";
 import type { DamageLog, TimestampedTo } from "./report.ts";
 
 type Anchored = Extract<EntryPayload, { readonly type: "checkpoint.anchored" }>;
@@ -16,6 +18,8 @@ type Anchored = Extract<EntryPayload, { readonly type: "checkpoint.anchored" }>;
 export interface AnchorParties {
   readonly witnesses: readonly WitnessKey[];
   readonly authorities: readonly TimestampAuthority[];
+  /** Time stamps by these authorities that the auditor kept. */
+  readonly kept?: readonly TimestampToken[];
 }
 
 /** What entries may say about anchors: a checkpoint before them, signed by the keys they name, as many as it took. */
@@ -26,18 +30,21 @@ export class AnchorRules {
   /** Hex roots of the checkpoints that were found to be those of the entries. */
   private readonly roots = new Map<number, string>();
   /** The largest size that every witness and every authority that the auditor named has signed. */
-  anchoredTo: number | null = null;
+  private anchoredTo: number | null = null;
+  private readonly kept: KeptStamps;
   private readonly stamped = new Map<TimestampAuthority, TimestampedTo>();
 
   /** @param from entries that are not looked at: checkpoints of their sizes are not known */
   constructor(damage: DamageLog, parties: AnchorParties, from = 0) {
     this.damage = damage;
     this.parties = parties;
+    this.kept = new KeptStamps(parties.kept ?? [], damage);
     this.from = from;
   }
 
   /** A checkpoint whose root was recomputed. */
-  checkpoint(size: number, root: Buffer): void {
+  checkpoint(origin: string, size: number, root: Buffer): void {
+    this.kept.checkpoint(origin, size, root);
     this.roots.set(size, root.toString("hex"));
   }
 
@@ -84,6 +91,13 @@ export class AnchorRules {
         log_time: entry.time,
       });
     return true;
+  }
+
+  /** When all entries were taken. Gives the largest size that an auditor's stamp, or all parties in an entry, bear out. */
+  finish(): number | null {
+    this.kept.finish();
+    const reached = [this.anchoredTo, this.kept.reached].filter((size) => size !== null);
+    return reached.length === 0 ? null : Math.max(...reached);
   }
 
   /** For each authority that the auditor named and that has signed: the largest size, and when. */

@@ -227,7 +227,7 @@ export class LogVerifier {
       this.damage.add("signature", seq, "the checkpoint's signature is not valid");
     else {
       this.repudiations.checkpoint(stored.size, this.history?.current("checkpoint").kid ?? "");
-      this.witnessed.checkpoint(this.tree.size, root);
+      this.witnessed.checkpoint(parsed.origin, this.tree.size, root);
     }
   }
 
@@ -266,6 +266,7 @@ export class LogVerifier {
       );
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     this.anchors.finish(this.tree.size);
+    const signedTo = this.witnessed.finish();
     const repudiated = this.repudiations.of(this.history, this.tree.size);
     // A key that only a revoked one vouches for is nobody's, even if somebody noted it.
     const trusted = this.signers.some(
@@ -291,7 +292,7 @@ export class LogVerifier {
       summary: this.summary(verdict, shown) + repudiated.remark,
       exit_code: exitCode,
       trusted,
-      anchored_to: this.anchoredTo(),
+      anchored_to: this.anchoredTo(signedTo),
       timestamps: this.witnessed.timestamps(),
       since: this.begin === null ? null : this.startSize,
       log: this.log,
@@ -314,8 +315,8 @@ export class LogVerifier {
     };
   }
 
-  private anchoredTo(): number | null {
-    const reached = [this.anchors.reached, this.witnessed.anchoredTo].filter((size) => size !== null);
+  private anchoredTo(signedTo: number | null): number | null {
+    const reached = [this.anchors.reached, signedTo].filter((size) => size !== null);
     return reached.length === 0 ? null : Math.max(...reached);
   }
 

@@ -73,16 +73,12 @@ export function signedBy(
   const kind = SIGNATURES[identifier(algorithm)];
   const used = kind?.hash ?? hash;
   if (kind === undefined || used === null || (hash !== null && used !== hash)) return false;
-  const key = publicKey(spki);
-  return key?.asymmetricKeyType === kind.key && strong(key) && verify(used, bytes, key, signature);
-}
-
-function publicKey(spki: Buffer): KeyObject | null {
   try {
-    return createPublicKey({ key: spki, format: "der", type: "spki" });
+    const key = createPublicKey({ key: spki, format: "der", type: "spki" });
+    return key.asymmetricKeyType === kind.key && strong(key) && verify(used, bytes, key, signature);
   } catch {
-    // Not a key that the runtime knows: nobody signs with it here.
-    return null;
+    // Not a key that the runtime knows, or not a signature that it can read: nobody signed with it.
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { sha256Hex } from "../../../core/bytes.ts";
 import { LedgerError } from "../../errors.ts";
-import { type Certificate, chainsTo, commonName, readPem } from "./certificate.ts";
+import { type Certificate, chainsTo, readPem } from "./certificate.ts";
 import { readToken, stamps, type TimestampToken } from "./token.ts";
 
 /** A time-stamp authority as whoever relies on it knows it. */
@@ -56,5 +56,5 @@ export function certificateDigest({ der }: Certificate): string {
 
 /** Who signed, as its certificate says; believed only as far as the chain is. */
 export function signerName({ signer }: TimestampToken): string {
-  return commonName(signer) ?? certificateDigest(signer);
+  return signer.commonName ?? certificateDigest(signer);
 }

@@ -22,6 +22,8 @@ export interface Certificate {
   /** Names as they are encoded: compared byte by byte. */
   readonly issuer: Buffer;
   readonly subject: Buffer;
+  /** The last common name of the subject; null when it has none that can be read. */
+  readonly commonName: string | null;
   /** Milliseconds since the epoch, both included. */
   readonly notBefore: number;
   readonly notAfter: number;
@@ -67,6 +69,7 @@ export function readCertificate(element: Element): Certificate {
     serial,
     issuer,
     subject,
+    commonName: commonNameOf(subject),
     notBefore,
     notAfter,
     publicKey,
@@ -127,9 +130,9 @@ const COMMON_NAME = "2.5.4.3";
 /** UTF8String, PrintableString, IA5String. */
 const TEXTS: ReadonlySet<number> = new Set([0x0c, 0x13, 0x16]);
 
-/** The last common name of its subject; null when it has none that can be read. */
-export function commonName({ subject }: Certificate): string | null {
-  const names = sequence(DerReader.only(subject, TAG.sequence))
+/** The last common name of a Name; null when it has none that can be read. */
+function commonNameOf(name: Buffer): string | null {
+  const names = sequence(DerReader.only(name, TAG.sequence))
     .rest()
     .flatMap(({ tag, content }) => (tag === TAG.set ? new DerReader(content).rest() : []))
     .flatMap((pair) => {

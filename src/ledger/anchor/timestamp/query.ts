@@ -3,8 +3,9 @@ import { DerReader, malformed, sequence, smallInteger, TAG } from "./der.ts";
 
 function element(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   const content = Buffer.concat(contents);
-  if (content.length >= 0x80) throw new RangeError("longer than any part of a query");
-  return Buffer.concat([Buffer.of(tag, content.length), content]);
+  if (content.length > 0xff) throw new RangeError("longer than any part of a query");
+  const length = content.length < 0x80 ? [content.length] : [0x81, content.length];
+  return Buffer.concat([Buffer.of(tag, ...length), content]);
 }
 
 /** X.690 §8.3 for a non-negative integer. */
