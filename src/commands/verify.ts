@@ -165,8 +165,10 @@ async function printReport(report: VerifyReport, json: boolean, parties: AnchorP
     lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
     if (report.since !== null) lines.push(`the first ${report.since} entries were not checked`);
     if (report.anchored_to !== null) lines.push(`the first ${report.anchored_to} entries are anchored`);
-    else if (parties.witnesses.length + parties.authorities.length > 0)
+    else if (parties.authorities.length > 0)
       lines.push("not anchored: those you named have together signed none of its checkpoints");
+    else if (parties.witnesses.length > 0)
+      lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
     lines.push(...report.timestamps.map(stampLine));
     if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
