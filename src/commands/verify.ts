@@ -147,6 +147,11 @@ async function printReport(report: VerifyReport, json: boolean, witnessed: boole
     if (report.since !== null) lines.push(`the first ${report.since} entries were not checked`);
     if (report.anchored_to !== null) lines.push(`the first ${report.anchored_to} entries are anchored`);
     else if (witnessed) lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
+    const { statements, unsigned_decisions: unsigned } = report;
+    if (statements + unsigned > 0)
+      lines.push(
+        `${statements} decisions are signed by their operator, ${unsigned} stand on the gate's word alone`,
+      );
     if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
     await printLine(lines.join("\n"));

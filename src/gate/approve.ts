@@ -103,7 +103,7 @@ async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]):
     return refuse("action_digest_mismatch", 403, "the action has changed since the call was held");
   const read = readHeldCall(gate, hold);
   if (isRefusal(read)) return read;
-  const { stored, payload } = read;
+  const { entry: held, stored, payload } = read;
   const component = gate.components.get(action.provider.ref);
   if (
     component === undefined ||
@@ -115,7 +115,6 @@ async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]):
       403,
       "the action's component has changed since the call was held",
     );
-  const held = gate.reader.trusted(hold.seq, "call.held");
   const lease = findLease(gate.reader.db, hold.session_id);
   if (lease === null) return refuse("invalid_lease", 401, "the session is not known any more");
   const call: PlannedCall = {

@@ -155,6 +155,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       generation: registry.generation,
       actions: registry.list().length,
       unsafe: unsafeSettings(config),
+      operators: gate.operators
+        .list()
+        .map(({ id, thumbprint: jkt, principals, tenant }) => ({ id, jkt, tenant, principals })),
     });
     gate.state.epoch = epoch;
     const exported = new VerifyingKeysFile(gate, report);

@@ -40,6 +40,7 @@ function opening(): readonly Task[] {
     generation: 1,
     actions: 1,
     unsafe: [],
+    operators: [],
   };
   const lease: LeaseInput = {
     body: {

@@ -17,11 +17,13 @@ export interface StartInput {
   readonly generation: number;
   readonly actions: number;
   readonly unsafe: readonly string[];
+  /** Everybody who may decide, so that an auditor knows whose word an approval is. */
+  readonly operators: EntryBody<"operators.loaded">["operators"];
 }
 
 /**
  * Opens a run of the gate: every grant that a crash left open is closed as `indeterminate`, approvals that never got
- * their grant fail, what is over is swept, and the log says which policy and which actions are in force.
+ * their grant fail, what is over is swept, and the log says which policy, actions and operators are in force.
  */
 export function startGate(tx: LedgerTransaction, input: StartInput): { epoch: number; closed: number } {
   const epoch = readEpoch(tx.db);
@@ -44,6 +46,7 @@ export function startGate(tx: LedgerTransaction, input: StartInput): { epoch: nu
     registry_digest: input.registryDigest,
     actions: input.actions,
   });
+  tx.append("operators.loaded", { operators: input.operators });
   const previous = readMeta(tx.db, "policy_version");
   if (previous !== input.policyVersion) {
     writeMeta(tx.db, "policy_version", input.policyVersion);

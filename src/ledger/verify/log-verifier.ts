@@ -306,6 +306,8 @@ export class LogVerifier {
       grants: this.rules.grants,
       receipts: this.rules.receipts,
       unresolved: unresolved.slice(0, 100),
+      statements: this.rules.statements.signed,
+      unsigned_decisions: this.rules.statements.unsigned,
       pruned: this.rules.pruned,
       clock_regressions: this.regressions,
       repudiated: repudiated.entries,

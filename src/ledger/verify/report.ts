@@ -4,6 +4,7 @@ import type { RepudiatedRange } from "../../keys/history.ts";
 export type DamageKind =
   | "chain"
   | "rules"
+  | "statement"
   | "signature"
   | "entry"
   | "key"
@@ -22,6 +23,7 @@ export const EXIT_CODES: Readonly<Record<DamageKind, number>> = {
   checkpoint: 10,
   // Who signed what: signatures, keys, the exact form of what was signed.
   signature: 11,
+  statement: 11,
   entry: 11,
   key: 11,
   trust: 11,
@@ -70,6 +72,10 @@ export interface VerifyReport {
   readonly grants: number;
   readonly receipts: number;
   readonly unresolved: readonly string[];
+  /** Decisions that an operator's own signature bears out. */
+  readonly statements: number;
+  /** Decisions of operators without one: only the gate says so. Not damage, since clients may send none. */
+  readonly unsigned_decisions: number;
   /** Payloads that the log says were destroyed. */
   readonly pruned: number;
   /** Entries whose time stands before an earlier one's; the log says so itself, or they are damage. */

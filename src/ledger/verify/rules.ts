@@ -1,6 +1,7 @@
 import type { EntryPayload } from "../entry/entry.ts";
 import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
+import { Statements } from "./statements.ts";
 
 type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>;
 type Receipt = Extract<EntryPayload, { readonly type: "call.receipt" }>;
@@ -8,12 +9,13 @@ type Held = Extract<EntryPayload, { readonly type: "call.held" }>;
 type Decided = Extract<EntryPayload, { readonly type: "approval.decided" }>;
 
 interface OpenHold {
+  readonly seq: number;
   readonly call: string;
   readonly quorum: number;
   readonly epoch: number;
   readonly jkt: string;
   readonly approvers: Set<string>;
-  ended: boolean;
+  readonly expires: string;
 }
 
 interface OpenGrant {
@@ -35,6 +37,9 @@ export class LogRules {
   private readonly open = new Map<string, OpenGrant>();
   private readonly holds = new Map<string, OpenHold>();
   private readonly proofs = new RecentProofs();
+  readonly statements = new Statements();
+  /** The latest time of an entry. Times of entries have one form, so that they compare as texts. */
+  private latest = "";
   private epoch = 0;
   private policy: string | null = null;
   grants = 0;
@@ -50,6 +55,8 @@ export class LogRules {
     this.damage = damage;
     this.grants = 0;
     this.receipts = 0;
+    this.statements.signed = 0;
+    this.statements.unsigned = 0;
   }
 
   /** Ids of grants without a receipt. */
@@ -58,6 +65,7 @@ export class LogRules {
   }
 
   take(entry: EntryPayload): void {
+    if (entry.time > this.latest) this.latest = entry.time;
     switch (entry.type) {
       case "call.held":
         this.held(entry);
@@ -75,6 +83,9 @@ export class LogRules {
         if (entry.previous_epoch !== this.epoch || entry.epoch !== this.epoch + 1)
           this.broken(entry, "the revocation does not continue the epochs");
         this.epoch = entry.epoch;
+        return;
+      case "operators.loaded":
+        this.statements.load(entry);
         return;
       case "policy.changed":
         if (entry.previous !== this.policy)
@@ -105,18 +116,19 @@ export class LogRules {
     if (this.holds.has(entry.approval_id)) this.broken(entry, "an approval id is used twice");
     if (entry.epoch !== this.epoch) this.broken(entry, "a call was held under a revoked epoch");
     this.holds.set(entry.approval_id, {
+      seq: entry.seq,
       call: entry.call.commitment,
       quorum: entry.quorum,
       epoch: entry.epoch,
       jkt: entry.jkt,
       approvers: new Set(),
-      ended: false,
+      expires: entry.expires,
     });
   }
 
   private decided(entry: Decided): void {
     const hold = this.holds.get(entry.approval_id);
-    if (hold === undefined || hold.ended) {
+    if (hold === undefined) {
       this.broken(entry, "a decision on a call that is not held");
       return;
     }
@@ -130,10 +142,11 @@ export class LogRules {
       if (entry.operator.jkt === hold.jkt) this.broken(entry, "the one who asked approved");
       hold.approvers.add(entry.operator.jkt);
       if (hold.approvers.size !== entry.votes) this.broken(entry, "the votes do not add up");
-      return;
-    }
-    hold.ended = true;
-    this.holds.delete(entry.approval_id);
+    } else this.holds.delete(entry.approval_id);
+    const decider = this.statements.decider(entry);
+    if (decider !== null) this.broken(entry, decider);
+    const statement = this.statements.take(entry, hold);
+    if (statement !== null) this.damage.add("statement", entry.seq, statement, entry.trace_id);
   }
 
   private granted(entry: Granted): void {
@@ -166,6 +179,8 @@ export class LogRules {
     }
     if (hold.call !== entry.call.commitment)
       this.broken(entry, "the call that ran is not the one that was approved");
+    // The gate takes no time for its own that stands before one that the log has seen.
+    if (hold.expires <= this.latest) this.broken(entry, "a grant by an approval whose time was over");
     if (hold.approvers.size < hold.quorum) this.broken(entry, "a grant without its quorum of approvers");
     if (
       entry.approvers.length !== hold.approvers.size ||
