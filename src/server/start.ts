@@ -9,6 +9,7 @@ import { VERSION } from "../core/version.ts";
 import type { Gate } from "../gate/gate.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { RunningCalls } from "../gate/running.ts";
+import { SessionRoots } from "../gate/session-root.ts";
 import { Shed } from "../gate/shed.ts";
 import { LeaseVerifier, ReplayStore } from "../identity/index.ts";
 import type { LedgerError } from "../ledger/errors.ts";
@@ -138,6 +139,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       running: new RunningCalls(),
       shed: new Shed(clock.now, config.limits.denials_per_minute),
       fsRoot,
+      sessionRoots: new SessionRoots(reader),
       keysDir: at.keys,
       localTargets: localTargets(config),
       state: {

@@ -58,7 +58,6 @@ function opening(): readonly Task[] {
     },
     expiresMs: Date.now() + DAY_MS,
     keepMs: DAY_MS,
-    fsRoot: null,
     principalMaxCalls: null,
   };
   return [task("startGate", started), task("issueLease", lease)];

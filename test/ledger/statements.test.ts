@@ -104,6 +104,13 @@ const FORGERIES: readonly (readonly [what: string, make: () => Map<unknown, (bod
       ]),
   ],
   [
+    "a statement with another nonce in it",
+    () =>
+      new Map([
+        [nth(0).seq, (body) => Object.assign(body, { statement: altered(body.statement, { nonce: ELSE }) })],
+      ]),
+  ],
+  [
     "a statement by a key that is not the operator's",
     () =>
       new Map([
