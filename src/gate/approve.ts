@@ -59,6 +59,10 @@ export async function decide(
       return refuse("action_not_found", 404, "nobody decided in time; the approval is over");
     case "revoked":
       return refuse("revoked", 409, "the held call was revoked");
+    case "changed":
+      return refuse("conflict", 409, "the stored call is not the one that was held", {
+        hint: "run latchgate verify; the agent must ask again",
+      });
     case "replayed":
       return refuse("replay_detected", 401, "the proof has been used before");
     case "self_approval":

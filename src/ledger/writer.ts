@@ -6,11 +6,12 @@ import type { Json } from "../core/json.ts";
 import type { KeyHistory, RotatablePurpose } from "../keys/history.ts";
 import type { Ed25519Jwk, P256Jwk } from "../keys/jwk.ts";
 import { signWithCheckpointKeys } from "./checkpoint-keys.ts";
-import { type EntryPayload, project } from "./entry/entry.ts";
-import { leafHash, signEntry } from "./entry/jws.ts";
+import { type EntryPayload, isFault, project, readPayload } from "./entry/entry.ts";
+import { leafHash, openJws, signEntry, verifyJws } from "./entry/jws.ts";
 import { type EntryBody, type EntryType, PAYLOADS } from "./entry/types.ts";
 import { LedgerError } from "./errors.ts";
 import { possess } from "./key-possession.ts";
+import { entryKeyAt } from "./key-revocation.ts";
 import type { Keyring } from "./keyring.ts";
 import { type LoadedLog, loadLog } from "./load.ts";
 import { LogClock, type ReadTime } from "./log-clock.ts";
@@ -47,8 +48,9 @@ export interface LedgerTransaction {
    * time, which may stand before it.
    */
   readonly now: number;
-  /** Whatever the writer's owner wants every act to see. */
   newId(): string;
+  /** The entry at `seq` when a key in good standing has signed it there, for decisions that rest on it; else null. */
+  trusted(seq: number): EntryPayload | null;
   append<T extends EntryType>(type: T, body: EntryBody<T>): Appended;
   rotate(purpose: RotatablePurpose): { readonly previous: string; readonly kid: string };
   /** Makes ready what a revocation needs before the recovery key's holder can sign it. */
@@ -250,6 +252,7 @@ export class LedgerWriter {
       db: this.options.db,
       now: time.effective,
       newId: this.newId,
+      trusted: (seq) => this.trusted(seq),
       append: (type, body) => this.append(type, body, now, leaves),
       rotate: (purpose) => this.rotate(purpose, now, leaves),
       prepareRevocation: (wanted) => this.revoker.prepare(wanted, this.tree.size + leaves.length),
@@ -258,6 +261,17 @@ export class LedgerWriter {
       revoke: (statement) => this.revoke(statement, now, leaves),
     };
     return act(tx, task.input as never);
+  }
+
+  private trusted(seq: number): EntryPayload | null {
+    const row = this.options.db
+      .query<{ jws: string }, [number]>("SELECT jws FROM entries WHERE seq = ?")
+      .get(seq);
+    const opened = row === null ? null : openJws(row.jws);
+    const payload = opened === null ? null : readPayload(opened.payload);
+    if (opened === null || payload === null || isFault(payload) || payload.seq !== seq) return null;
+    const key = entryKeyAt(this.history, opened.kid, seq, payload);
+    return key !== null && verifyJws(opened, key) && !this.history.isRepudiated(seq) ? payload : null;
   }
 
   private append<T extends EntryType>(type: T, body: EntryBody<T>, now: number, leaves: Buffer[]): Appended {

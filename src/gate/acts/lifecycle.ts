@@ -128,7 +128,10 @@ const IDEMPOTENCY_KEPT_MS = 7 * DAY_MS;
 /** Ends every hold whose time is over and drops state that can't matter any more. Returns the holds ended. */
 export function sweepState(tx: LedgerTransaction, _input: null): number {
   const due = tx.db
-    .query<HoldRow, [number]>("SELECT * FROM holds WHERE state = 'pending' AND expires_ms <= ?")
+    .query<HoldRow, [number]>(
+      // One that was approved and got no grant by then gets none any more.
+      `SELECT * FROM holds WHERE expires_ms <= ? AND (state = 'pending' OR (state = 'approved' AND grant_id IS NULL))`,
+    )
     .all(tx.now);
   for (const hold of due) endHold(tx, hold, "expire", "expired", "nobody decided in time");
   tx.db.query("DELETE FROM proofs WHERE expires_ms < ?").run(tx.now);
