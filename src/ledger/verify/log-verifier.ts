@@ -213,6 +213,7 @@ export class LogVerifier {
     const fault =
       this.history === null ? "unknown keys" : applyRevocation(this.history, signer, payload, tree);
     if (fault !== null) this.damage.add("key", payload.seq, fault);
+    else if (payload.purpose === "evidence") this.rules.repudiate(this.history?.repudiated() ?? []);
   }
 
   private checkCheckpoint(seq: number): void {
@@ -268,6 +269,7 @@ export class LogVerifier {
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     this.anchors.finish(this.tree.size);
     const repudiated = this.repudiations.of(this.history, this.tree.size);
+    this.damage.repudiate(repudiated.ranges);
     // A key that only a revoked one vouches for is nobody's, even if somebody noted it.
     const trusted = this.signers.some(
       (kid) => trust.fingerprints.has(kid) && !this.repudiations.isTainted(this.history, kid),

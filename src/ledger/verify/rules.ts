@@ -1,3 +1,4 @@
+import type { RepudiatedRange } from "../../keys/history.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
@@ -19,6 +20,8 @@ interface OpenHold {
 }
 
 interface OpenGrant {
+  /** Whether the entry that granted it proves nothing. */
+  repudiated: boolean;
   readonly seq: number;
   readonly component: string;
   readonly action: string;
@@ -41,7 +44,12 @@ export class LogRules {
   /** The latest time of an entry. Times of entries have one form, so that they compare as texts. */
   private latest = "";
   private epoch = 0;
-  private policy: string | null = null;
+  /** In force; null before the first, undefined where only repudiated entries tell. */
+  private policy: string | null | undefined = null;
+  /** What an entry that nobody vouches for may have changed is not known: the next entry that tells it is believed. */
+  private epochKnown = true;
+  private epochBase = 0;
+  private readonly epochs: { readonly seq: number; readonly epoch: number }[] = [];
   grants = 0;
   pruned = 0;
   receipts = 0;
@@ -59,9 +67,23 @@ export class LogRules {
     this.statements.unsigned = 0;
   }
 
-  /** Ids of grants without a receipt. */
+  /** Ids of grants without a receipt, but for those that nobody vouches for. */
   get unresolved(): readonly string[] {
-    return [...this.open.keys()];
+    return [...this.open].flatMap(([id, { repudiated }]) => (repudiated ? [] : [id]));
+  }
+
+  /**
+   * Takes notice of entries that prove nothing any more. What they opened may still be ended, and need not be; what they said
+   * of epoch and policy counts for nothing, nor does anything before them that they may have changed.
+   */
+  repudiate(ranges: readonly RepudiatedRange[]): void {
+    if (ranges.length === 0) return;
+    for (const grant of this.open.values())
+      grant.repudiated ||= ranges.some(({ from, to }) => from <= grant.seq && grant.seq <= to);
+    const stand = this.epochs.findLast(({ seq }) => !ranges.some(({ from, to }) => from <= seq && seq <= to));
+    this.epochBase = stand?.epoch ?? 0;
+    this.epochKnown = false;
+    this.policy = undefined;
   }
 
   take(entry: EntryPayload): void {
@@ -80,20 +102,21 @@ export class LogRules {
         this.receipt(entry);
         return;
       case "revocation":
-        if (entry.previous_epoch !== this.epoch || entry.epoch !== this.epoch + 1)
+        if (!this.inForce(entry.previous_epoch) || entry.epoch !== entry.previous_epoch + 1)
           this.broken(entry, "the revocation does not continue the epochs");
         this.epoch = entry.epoch;
+        this.epochs.push({ seq: entry.seq, epoch: entry.epoch });
         return;
       case "operators.loaded":
         this.statements.load(entry);
         return;
       case "policy.changed":
-        if (entry.previous !== this.policy)
+        if (this.policy !== undefined && entry.previous !== this.policy)
           this.broken(entry, "the policy change does not follow the last one");
         this.policy = entry.policy_version;
         return;
       case "lease.issued":
-        if (entry.epoch !== this.epoch)
+        if (!this.inForce(entry.epoch))
           this.broken(entry, "a lease under another epoch than the one in force");
         return;
       case "payload.pruned":
@@ -112,9 +135,18 @@ export class LogRules {
     this.damage.add("rules", entry.seq, detail, trace);
   }
 
+  /** Whether this is the epoch in force. Where that is not known, a later one than the last that was is believed. */
+  private inForce(epoch: number): boolean {
+    if (!this.epochKnown && epoch >= this.epochBase) {
+      this.epoch = epoch;
+      this.epochKnown = true;
+    }
+    return epoch === this.epoch;
+  }
+
   private held(entry: Held): void {
     if (this.holds.has(entry.approval_id)) this.broken(entry, "an approval id is used twice");
-    if (entry.epoch !== this.epoch) this.broken(entry, "a call was held under a revoked epoch");
+    if (!this.inForce(entry.epoch)) this.broken(entry, "a call was held under a revoked epoch");
     this.holds.set(entry.approval_id, {
       seq: entry.seq,
       call: entry.call.commitment,
@@ -152,7 +184,8 @@ export class LogRules {
   private granted(entry: Granted): void {
     this.grants++;
     if (this.open.has(entry.grant_id)) this.broken(entry, "a grant id is used twice");
-    if (entry.epoch !== this.epoch) this.broken(entry, "a grant under a revoked epoch");
+    if (!this.inForce(entry.epoch)) this.broken(entry, "a grant under a revoked epoch");
+    this.policy ??= this.policy === undefined ? entry.policy_version : null;
     if (entry.policy_version !== this.policy)
       this.broken(entry, "a grant under another policy than the one in force");
     const { cause } = entry;
@@ -161,6 +194,7 @@ export class LogRules {
         this.broken(entry, "a proof was granted twice");
     } else this.approved(entry);
     this.open.set(entry.grant_id, {
+      repudiated: false,
       seq: entry.seq,
       component: entry.component_digest,
       action: entry.action_digest,
