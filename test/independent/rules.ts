@@ -5,6 +5,7 @@ import { type Any, decode, importKey, thumbprint } from "./primitives.ts";
 export class Rules {
   readonly grants = new Map<string, { readonly entry: Any; receipt: Any }>();
   receipts = 0;
+  private readonly receiptIds = new Set<string>();
   private readonly holds = new Map<string, Any>();
   private readonly proofs = new Set<string>();
   private readonly fault: (code: number, what: string) => void;
@@ -66,6 +67,8 @@ export class Rules {
       this.proofs.add(proof);
     } else if (entry.type === "call.receipt") {
       this.receipts++;
+      rule(!this.receiptIds.has(entry.receipt_id), "receipt id used twice");
+      this.receiptIds.add(entry.receipt_id);
       const grant = this.grants.get(entry.grant_id);
       if (!grant || grant.receipt) return void rule(false, "a receipt without its open grant");
       grant.receipt = entry;

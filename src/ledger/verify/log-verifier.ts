@@ -254,6 +254,11 @@ export class LogVerifier {
     this.damage.add("side_table", seq, detail);
   }
 
+  /** Two rows beside grants have an id which belongs to one; where the rows are those of entries, two entries have it. */
+  repeated(seq: number, detail: string): void {
+    this.damage.add(this.damage.counts.side_table === undefined ? "rules" : "side_table", seq, detail);
+  }
+
   /** The rows end before what stands beside them says. */
   incomplete(detail: string): void {
     this.damage.add("chain", null, detail);

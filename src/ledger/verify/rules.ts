@@ -33,7 +33,8 @@ interface OpenGrant {
 
 /**
  * What entries may say after one another: one grant per cause, one receipt per grant and inside it, no grant under a
- * revoked epoch, approved calls only with their quorum of distinct keys. Keeps state for what is open only.
+ * revoked epoch, approved calls only with their quorum of distinct keys. Keeps state for what is open only: a second end of
+ * the same finds nothing open and is damage, and ids that come back are found by the table of grants (repeated-grants.ts).
  */
 export class LogRules {
   private damage: DamageLog;
@@ -65,6 +66,11 @@ export class LogRules {
     this.receipts = 0;
     this.statements.signed = 0;
     this.statements.unsigned = 0;
+  }
+
+  /** How much is kept: what is open. */
+  get remembered(): number {
+    return this.open.size + this.holds.size;
   }
 
   /** Ids of grants without a receipt, but for those that nobody vouches for. */
