@@ -185,8 +185,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       closedGrants: closed,
       stop: async (reason) => {
         for (const timer of timers) clearInterval(timer);
-        await anchoring?.close();
-        return stopGate(gate, front, lock, reason);
+        return stopGate(gate, front, lock, reason, anchoring);
       },
     };
   }
