@@ -68,7 +68,7 @@ function altered(original: unknown, claim: Body): string {
 test("the log names its operators, and counts the decisions that they have signed", () => {
   expect(operators.operators).toMatchObject([{ id: "default", tenant: null, principals: [] }]);
   const { shipped, independent } = verdicts(new Map());
-  expect(shipped).toMatchObject({ verdict: "intact", statements: 3, unsigned_decisions: 2 });
+  expect(shipped).toMatchObject({ verdict: "intact", statements: 3, unsigned_decisions: 1 });
   expect(independent).toMatchObject({ verdict: "intact", exit_code: 0 });
 });
 
@@ -166,7 +166,7 @@ test("a decision without its statement, told as one that never had any, is count
       operator: { ...(body.operator as Body), method: "operator_dpop" },
     });
   const { shipped, independent } = verdicts(new Map([[nth(0).seq, unsay]]));
-  expect(shipped).toMatchObject({ verdict: "intact", statements: 2, unsigned_decisions: 3 });
+  expect(shipped).toMatchObject({ verdict: "intact", statements: 2, unsigned_decisions: 2 });
   expect(independent.exit_code).toBe(0);
 });
 
