@@ -186,7 +186,11 @@ test("a component that loops for ever ends at its deadline, with a receipt, and 
 
 test("a component that traps leaves a receipt, and can trap again", async () => {
   for (let i = 0; i < 2; i++)
-    expect((await run("traps")).body).toMatchObject({ status: "failed", dispatched: "no", failure: "trap" });
+    expect((await run("traps")).body).toMatchObject({
+      status: "failed",
+      dispatched: "no",
+      failure: "trap_unreachable",
+    });
 });
 
 test("a component that asks twice gets one request", async () => {
