@@ -48,7 +48,10 @@ export function readSections(module: Uint8Array): ReadonlyMap<number, Uint8Array
   while (!from.done) {
     const kind = from.byte();
     const body = from.take(from.u32());
-    if (kind === 0) continue;
+    if (kind === 0) {
+      new Cursor(body).name();
+      continue;
+    }
     const place = SECTION_ORDER.indexOf(kind);
     if (place < 0) throw unsupported(`a section of kind ${kind} in a core module`);
     if (place <= last) throw malformed("sections of a core module twice or out of order");
