@@ -11,7 +11,7 @@ const { Exception } = WebAssembly as unknown as { readonly Exception: new () => 
 const KINDS: readonly (readonly [TrapKind, RegExp])[] = [
   ["unreachable", /^Unreachable code/],
   ["division", /^Division by zero|^Integer overflow/],
-  ["conversion", /trunc/],
+  ["conversion", /trunc/i],
   ["indirect_call", /call_indirect|call to a null|signature/],
   ["out_of_bounds", /^Out of bounds|outside|out-of-bounds/i],
 ];
