@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { buildComponentFromText } from "./build-component.ts";
 import { admitBytes, LIMITS, openSandbox, run } from "./laboratory.ts";
+import { textGuest } from "./text-guest.ts";
 
 let sandbox: Sandbox;
 
@@ -11,19 +12,8 @@ beforeAll(async () => {
 
 afterAll(() => sandbox.close());
 
-/** A provider whose execute does this before it answers `{}`. */
-async function does(body: string, parts = "", memory = "1"): Promise<string> {
-  const core = `(module
-    (memory (export "memory") ${memory})
-    (data (i32.const 16) "\\00\\00\\00\\00\\20\\00\\00\\00\\02\\00\\00\\00")
-    (data (i32.const 32) "{}")
-    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
-    (type $none (func)) (type $other (func (param i32)))
-    (table $t 2 funcref) (elem $t (i32.const 1) func $takes) (func $takes (param i32))
-    (tag $e)
-    ${parts}
-    (func (export "execute") (param i32 i32) (result i32) (local $at i32) ${body} i32.const 16))`;
-  return admitBytes(sandbox, await buildComponentFromText(core));
+async function does(body: string, parts?: string, memory?: string): Promise<string> {
+  return admitBytes(sandbox, await textGuest(body, parts, memory));
 }
 
 describe("a trap is told by its kind", () => {
@@ -84,7 +74,7 @@ describe("memory above the limit", () => {
   });
 });
 
-test("a call pays for the bytes that the host copies for it", async () => {
+test("a call pays for each call of the host, and for the bytes that cross", async () => {
   const log = `(import "latchgate:provider/io-log@0.1.0" "log-info" (func $log (param i32 i32)))`;
   const cost = async (bytes: number) => {
     const core = `(module ${log} (memory (export "memory") 2)
