@@ -55,6 +55,7 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
   atMost("imports", imports, "imports");
   atMost("functions", functions, "functions");
   atMost("globals", globals, "globals");
+  atMost("tables", tables, "tables");
   atMost("exports", countOf(sections.get(SECTION.export)), "exports");
   return { types, importedFunctions: imported.functions, functions, globals, tables, tags, memory };
 }

@@ -10,6 +10,7 @@ export const MODULE_LIMITS = {
   imports: 1_000,
   functions: 50_000,
   globals: 10_000,
+  tables: 16,
   exports: 10_000,
   functionBytes: 512 * 1024,
   /** Of one function, its parameters not counted. */

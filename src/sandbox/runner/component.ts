@@ -66,7 +66,6 @@ export class LoadedComponent {
     if (module === undefined) throw new RangeError("the link plan names a module that is not there");
     // Names come from the component: objects without a prototype have no member that a name could meet.
     const imports: Record<string, Record<string, Bun.WebAssembly.ImportValue>> = Object.create(null);
-    imports[METER_NAMESPACE] = { refill: meter.refill, grow: meter.grow };
     for (const given of step.imports) {
       if ("instance" in given) {
         imports[given.namespace] = exportsOf(instances, given.instance);
@@ -76,6 +75,8 @@ export class LoadedComponent {
       for (const [name, source] of given.members) members[name] = resolve(source, instances, host);
       imports[given.namespace] = members;
     }
+    // Last, so that nothing a component gives its modules can stand in for the meter.
+    imports[METER_NAMESPACE] = { refill: meter.refill, grow: meter.grow };
     return new WebAssembly.Instance(module, imports);
   }
 }

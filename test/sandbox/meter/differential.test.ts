@@ -9,7 +9,7 @@ import { requireTool } from "../../require-tool.ts";
 import { attempt, type Exports, instantiate, PLENTY, randomFrom } from "./metered.ts";
 
 /** How many random modules; more of them by this variable, from other seeds by the other one. */
-const MODULES = Number(process.env.LATCHGATE_METER_FUZZ ?? 150);
+const MODULES = Number(process.env.LATCHGATE_METER_FUZZ ?? 100);
 const SEED = Number(process.env.LATCHGATE_METER_SEED ?? 1);
 
 const FEATURES = [

@@ -117,6 +117,7 @@ describe("a malformed module", () => {
   });
 
   test.each([
+    ["tables", [...PREAMBLE, 4, 52, 17, ...Array.from({ length: 17 }, () => [0x70, 0, 1]).flat()]],
     ["locals", withBody([1, ...leb(10_001), 0x7f, 0x0b])],
     ["locals in groups, past 32 bits", withBody([2, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f, 1, 0x7f, 0x0b])],
     [
