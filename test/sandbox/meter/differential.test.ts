@@ -122,7 +122,7 @@ withWasmOpt(
     if (process.env.LATCHGATE_METER_FUZZ !== undefined)
       console.log(`${compared} of ${MODULES} modules compared`);
   },
-  Math.max(60_000, MODULES * 1_000),
+  Math.max(300_000, MODULES * 3_000),
 );
 
 function meteredOrNull(module: Uint8Array): Uint8Array<ArrayBuffer> | null {
