@@ -113,7 +113,11 @@ describe("a component that does not end", () => {
   ])("spins %s: out of fuel as well", async (_, parts) => {
     const digest = await admitText(parts);
     const { lost } = sandbox.stats();
-    expect(await run(sandbox, digest)).toMatchObject({ status: "fuel_exhausted", fuel: LIMITS.fuel });
+    const limits = { ...LIMITS, fuel: 1_000_000 };
+    expect(await run(sandbox, digest, { limits })).toMatchObject({
+      status: "fuel_exhausted",
+      fuel: 1_000_000,
+    });
     expect(sandbox.stats().lost).toBe(lost);
   });
 
@@ -358,7 +362,8 @@ describe("a component that an operator brought", () => {
       const controller = new AbortController();
       const neighbour = run(own, builtin, { door: new ScriptedDoor(script), signal: controller.signal });
       await asked;
-      expect(await run(own, spins)).toMatchObject({ status: "fuel_exhausted" });
+      const limits = { ...LIMITS, fuel: 1_000_000 };
+      expect(await run(own, spins, { limits })).toMatchObject({ status: "fuel_exhausted" });
       const { pid } = own.stats().runners.find(({ group }) => group === spins) ?? {};
       expect(pid).toBeNumber();
       process.kill(pid ?? 0, "SIGKILL");

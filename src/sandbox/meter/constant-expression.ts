@@ -1,7 +1,7 @@
 import { type Cursor, unsupported } from "../component/cursor.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { ModuleSpace } from "./module-space.ts";
-import { isReferenceType } from "./opcodes.ts";
+import { isReferenceType } from "./value-type.ts";
 
 /** Copies a constant expression (core specification, 3.3.10, with extended constants), moving function indexes. */
 export function copyConstant(from: Cursor, to: ByteWriter, space: ModuleSpace): void {

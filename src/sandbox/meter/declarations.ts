@@ -1,10 +1,9 @@
 import { Cursor, malformed, unsupported } from "../component/cursor.ts";
 import { METER_NAMESPACE } from "./additions.ts";
-import { valueType } from "./function-body.ts";
 import { atMost } from "./limits.ts";
 import type { Declared, DeclaredMemory } from "./module-space.ts";
-import { isReferenceType } from "./opcodes.ts";
 import { readVector, SECTION } from "./sections.ts";
+import { isReferenceType, valueType } from "./value-type.ts";
 
 /** What a module declares, read from its sections. Throws `ComponentError`. An attacker may control every byte. */
 export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Declared {

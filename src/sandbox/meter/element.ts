@@ -2,7 +2,7 @@ import { type Cursor, malformed, unsupported } from "../component/cursor.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { copyConstant } from "./constant-expression.ts";
 import type { ModuleSpace } from "./module-space.ts";
-import { isReferenceType } from "./opcodes.ts";
+import { isReferenceType } from "./value-type.ts";
 
 /** Copies one element segment (core specification, 5.5.12), moving function indexes. */
 export function copyElement(from: Cursor, to: ByteWriter, space: ModuleSpace): void {

@@ -3,7 +3,8 @@ import { ADDED, type Charge, charge } from "./additions.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { atMost } from "./limits.ts";
 import type { ModuleSpace } from "./module-space.ts";
-import { FORM, FORMS, isReferenceType, isValueType, vectorImmediate } from "./opcodes.ts";
+import { FORM, FORMS, vectorImmediate } from "./opcodes.ts";
+import { blockType, isReferenceType, valueType } from "./value-type.ts";
 
 /** A function's entry or a loop's header: where its charge stands, and what it pays for. */
 interface Region {
@@ -93,11 +94,11 @@ export class BodyRewriter {
         from.u32();
         return;
       case FORM.block:
-        this.blockType();
+        blockType(from, this.space);
         this.enter(false);
         return;
       case FORM.loop:
-        this.blockType();
+        blockType(from, this.space);
         this.enter(true);
         this.enterRegion();
         return;
@@ -159,22 +160,9 @@ export class BodyRewriter {
     this.from.u32();
   }
 
-  /** Empty, one value type, or the index of a function type. */
-  private blockType(): void {
-    const { from } = this;
-    const first = from.peek();
-    if (first === 0x40 || isValueType(first)) {
-      from.byte();
-      return;
-    }
-    // A signed LEB128 of 33 bits. All other negative ones are types that are not taken.
-    if (first < 0x80 && first >= 0x40) throw unsupported("a block type that is not known");
-    this.space.type(from.u32());
-  }
-
   private tryTable(): void {
     const { from } = this;
-    this.blockType();
+    blockType(from, this.space);
     for (let clauses = from.count(); clauses > 0; clauses--) {
       const kind = from.byte();
       if (kind > 0x03) throw malformed("a catch clause of an unknown kind");
@@ -295,8 +283,4 @@ export class BodyRewriter {
     if (end > this.copied) this.to.append(this.from.between(this.copied, end));
     this.copied = end;
   }
-}
-
-export function valueType(from: Cursor): void {
-  if (!isValueType(from.byte())) throw unsupported("a type of value that is not known");
 }

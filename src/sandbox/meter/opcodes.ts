@@ -90,15 +90,3 @@ const LANE = { access: false, bytes: 1 };
 const SIXTEEN_BYTES = { access: false, bytes: 16 };
 const MEMORY_ACCESS = { access: true, bytes: 0 };
 const MEMORY_ACCESS_AND_LANE = { access: true, bytes: 1 };
-
-/** i32, i64, f32, f64, v128, funcref, externref, exnref. */
-const VALUE_TYPES: ReadonlySet<number> = new Set([0x7f, 0x7e, 0x7d, 0x7c, 0x7b, 0x70, 0x6f, 0x69]);
-
-export function isValueType(byte: number): boolean {
-  return VALUE_TYPES.has(byte);
-}
-
-/** funcref, externref, exnref. */
-export function isReferenceType(byte: number): boolean {
-  return byte === 0x70 || byte === 0x6f || byte === 0x69;
-}
