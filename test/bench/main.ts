@@ -1,13 +1,16 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
+ * `--group calls` measures only that, `--group sandbox` only what metering costs components.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
 import { describeMachine } from "./machine.ts";
+import { measureMetering, meteringTable } from "./sandbox.ts";
 import { publishTable, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
 
@@ -42,13 +45,27 @@ async function bench(publish: boolean): Promise<void> {
   }
 }
 
-const unknown = process.argv.slice(2).filter((word) => word !== "--publish");
-if (unknown.length > 0) {
-  console.error(`unknown argument ${unknown.join(" ")}; the only one is --publish`);
+const GROUPS = ["calls", "sandbox"];
+
+function options(): { readonly publish: boolean; readonly groups: readonly string[] } {
+  const { values } = parseArgs({ options: { publish: { type: "boolean" }, group: { type: "string" } } });
+  const { publish = false, group } = values;
+  if (group !== undefined && !GROUPS.includes(group))
+    throw new Error(`unknown group ${group}; there are ${GROUPS.join(" and ")}`);
+  if (publish && group === "sandbox") throw new Error("only the group calls is published");
+  return { publish, groups: group === undefined ? GROUPS : [group] };
+}
+
+let wanted: ReturnType<typeof options>;
+try {
+  wanted = options();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
   process.exit(2);
 }
 try {
-  await bench(process.argv.includes("--publish"));
+  if (wanted.groups.includes("calls")) await bench(wanted.publish);
+  if (wanted.groups.includes("sandbox")) console.log(meteringTable(await measureMetering()));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
