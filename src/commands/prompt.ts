@@ -30,12 +30,17 @@ const CTRL_D = "\u0004";
 const BACKSPACE = /[\b\u007f]/;
 
 /** Reads a passphrase from the terminal without showing it; null when there is no terminal. */
-export async function askPassphrase(file: string): Promise<string | null> {
+export function askPassphrase(file: string): Promise<string | null> {
+  return askHidden(`passphrase for ${file}`);
+}
+
+/** Reads one line from the terminal without showing it; null when there is no terminal. */
+export async function askHidden(question: string): Promise<string | null> {
   if (!isTerminal(0) || !isTerminal(2)) return null;
   const { stdin } = process;
   // Before the question is shown: what is typed in answer to it must never be echoed.
   stdin.setRawMode(true);
-  writeErr(`passphrase for ${safe(file)}: `);
+  writeErr(`${safe(question)}: `);
   stdin.setEncoding("utf8");
   try {
     let typed = "";
@@ -43,7 +48,7 @@ export async function askPassphrase(file: string): Promise<string | null> {
       for (const character of String(chunk)) {
         if (character === "\r" || character === "\n") return typed;
         if (character === CTRL_C || character === CTRL_D)
-          throw new EndedError(EXIT.error, "cancelled", "no passphrase was given");
+          throw new EndedError(EXIT.error, "cancelled", "nothing was typed");
         typed = BACKSPACE.test(character) ? typed.slice(0, -1) : typed + character;
       }
     return typed;

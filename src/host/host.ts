@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
+import type { SecretSource } from "../core/secrets.ts";
 import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
@@ -23,6 +24,8 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** Where credentials come from; without it a call that needs one is refused with `secrets_unavailable`. */
+  readonly secrets?: SecretSource;
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Replacements for tests alone: no setting and no environment variable leads here. */

@@ -15,6 +15,8 @@ import type { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { createSandbox } from "../sandbox/index.ts";
+import type { IdentitySource } from "../secrets/identity.ts";
+import { createSecretSource } from "../secrets/source.ts";
 import { Anchoring, configuredWitnesses } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
@@ -37,6 +39,8 @@ export interface StartOptions {
   /** The project folder, `.latchgate`. */
   readonly dir: string;
   readonly config: Config;
+  /** What opens the secrets file. */
+  readonly identity: IdentitySource;
   /** One line for the operator about something that went wrong while serving. */
   readonly report: (line: string) => void;
   /** Called when the ledger can't be written any more and the gate has answered what it had. */
@@ -67,7 +71,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 
   async function assemble(
-    { report, onFatal }: StartOptions,
+    { report, onFatal, identity }: StartOptions,
     at: ReturnType<typeof projectPaths>,
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
@@ -76,7 +80,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       readPolicy(at.policyData),
     ]);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
-    const host = openHost(config, dir, fsRoot);
+    const secrets = createSecretSource({ file: resolve(dir, config.secrets.file), identity });
+    cleanup.push(() => secrets.close());
+    const host = openHost(config, dir, fsRoot, secrets);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
