@@ -187,7 +187,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       stop: async (reason) => {
         for (const timer of timers) clearInterval(timer);
         await anchoring?.close();
-        return stopGate(gate, front, lock, reason);
+        await stopGate(gate, front, lock, reason);
+        secrets.close();
       },
     };
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { protect } from "../../src/secrets/age.ts";
+import { protect, unprotect } from "../../src/secrets/age.ts";
 import {
   type IdentitySource,
   identityCommand,
@@ -8,7 +8,7 @@ import {
   unlockIdentityFile,
 } from "../../src/secrets/identity.ts";
 import { requireTool } from "../require-tool.ts";
-import { IDENTITY, RECIPIENT, scratch } from "./secrets-files.ts";
+import { IDENTITY, quicklyProtected, RECIPIENT, scratch } from "./secrets-files.ts";
 
 let folder: ReturnType<typeof scratch>;
 beforeAll(() => {
@@ -56,12 +56,17 @@ describe("an identity file", () => {
   });
 
   test("under a passphrase opens with it and with no other", async () => {
-    const path = folder.write("protected.txt", await protect(`${IDENTITY}\n`, "correct horse"));
+    const path = folder.write("protected.txt", await quicklyProtected(`${IDENTITY}\n`, "correct horse"));
     expect(await unlockIdentityFile(path, async () => "correct horse")).toEqual([IDENTITY]);
     const wrong = await refusal(unlockIdentityFile(path, async () => "wrong horse"));
     expect(wrong.code).toBe("secrets_unavailable");
     expect(wrong.told).not.toContain("wrong horse");
     expect((await refusal(identityFile(path))).told).toContain("not unlocked");
+  });
+
+  test("that we protect opens again", async () => {
+    const made = Buffer.from(await protect(`${IDENTITY}\n`, "correct horse"));
+    expect(await unprotect(made, "correct horse", "it")).toBe(`${IDENTITY}\n`);
   });
 
   test("without a passphrase asks for none", async () => {

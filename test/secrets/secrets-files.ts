@@ -2,6 +2,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { armor, Encrypter } from "age-encryption";
 import { sha256Hex } from "../../src/core/bytes.ts";
 import { LatchGateError } from "../../src/core/errors.ts";
 import { generateIdentity, type Identities, parseIdentities, recipientOf } from "../../src/secrets/age.ts";
@@ -85,6 +86,14 @@ export async function seen(
     if (error instanceof LatchGateError) return error.code;
     throw error;
   }
+}
+
+/** An identity file under a passphrase, as `age -p` makes it, but with little work to open it. */
+export async function quicklyProtected(text: string, passphrase: string): Promise<string> {
+  const encrypter = new Encrypter();
+  encrypter.setScryptWorkFactor(8);
+  encrypter.setPassphrase(passphrase);
+  return armor.encode(await encrypter.encrypt(text));
 }
 
 /** A scratch folder, gone when the caller is done with it. */
