@@ -106,7 +106,7 @@ const PLACES: readonly (readonly [what: string, pattern: RegExp, only: readonly 
   ["create a sandbox", /(?<!function )\bcreateSandbox\s*\(/, ["server/start.ts"]],
   ["create a host", /(?<!function )\bcreateHost\s*\(/, ["server/egress.ts"]],
   ["dispatch", /(?<!function )\bdispatch\(gate\b/, ["gate/perform.ts"]],
-  ["open the secrets file", /(?<!function )\bcreateSecretSource\s*\(/, ["server/start.ts"]],
+  ["open the secrets file", /(?<!function )\bcreateSecretSource\s*\(/, ["server/secrets.ts"]],
   ["perform", /(?<!function )\bperform\(gate\b/, ["gate/pipeline.ts", "gate/approve.ts"]],
 ];
 

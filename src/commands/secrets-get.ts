@@ -1,4 +1,4 @@
-import { SecretIndex } from "../secrets/layout.ts";
+import { SecretIndex, secretsIn } from "../secrets/layout.ts";
 import { open } from "../secrets/sops/envelope.ts";
 import { defineCommand } from "./command.ts";
 import { isTerminal, printJson, printLine } from "./output.ts";
@@ -29,7 +29,7 @@ export default defineCommand({
     const owner = ownerOf(args, file.config);
     const identities = await identitiesFor(file, args);
     const value = await withUnlocked(file, identities, ({ file: read, metadata, dataKey }) => {
-      const entry = new SecretIndex(read.documents[0], metadata.rule).at(owner, args.name);
+      const entry = new SecretIndex(secretsIn(read.documents[0], metadata.rule)).at(owner, args.name);
       return entry === null ? null : open(entry.envelope, dataKey, entry.place);
     });
     if (value === null) throw noSuchSecret(args.name, owner);

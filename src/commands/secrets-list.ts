@@ -1,4 +1,4 @@
-import { SecretIndex } from "../secrets/layout.ts";
+import { secretsIn } from "../secrets/layout.ts";
 import { formatOf } from "../secrets/sops/format.ts";
 import { readMetadata } from "../secrets/sops/metadata.ts";
 import { DIR_FLAG, defineCommand } from "./command.ts";
@@ -15,7 +15,7 @@ export default defineCommand({
     const { path } = locateSecrets(args);
     const file = formatOf(path).read(await readSecretsText(path));
     const metadata = readMetadata(file.metadata);
-    const secrets = new SecretIndex(file.documents[0], metadata.rule).all();
+    const secrets = secretsIn(file.documents[0], metadata.rule);
     const recipients = metadata.age.map(({ recipient }) => recipient);
     if (args.json) {
       const listed = secrets.map(({ name, tenant, principal }) => ({ name, tenant, principal }));

@@ -1,7 +1,7 @@
 import { equalSecrets } from "../core/bytes.ts";
 import type { Identities } from "./age.ts";
 import { damaged, SecretsError } from "./errors.ts";
-import { type Owner, pathOf, SECRET_NAME, SecretIndex } from "./layout.ts";
+import { type Owner, pathOf, SECRET_NAME, SecretIndex, secretsIn } from "./layout.ts";
 import { freshDataKey, unlockDataKey, wrapDataKey } from "./sops/data-key.ts";
 import { claimedType, looksEncrypted, open, openComment, placeOf, seal } from "./sops/envelope.ts";
 import { formatOf, type SopsFormat } from "./sops/format.ts";
@@ -166,7 +166,7 @@ function finished(
 
 function readIndex(format: SopsFormat, text: string): SecretIndex {
   const file = format.read(text);
-  return new SecretIndex(file.documents[0], readMetadata(file.metadata).rule);
+  return new SecretIndex(secretsIn(file.documents[0], readMetadata(file.metadata).rule));
 }
 
 function replaced(

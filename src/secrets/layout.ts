@@ -40,20 +40,22 @@ export function isTenantKey(tenant: string): boolean {
   return tenant !== "" && !tenant.includes(":");
 }
 
+/** The secrets of a document. An empty value, and one that the file's rule leaves unencrypted, is none. */
+export function secretsIn(document: MapNode | undefined, rule: Rule): Entry[] {
+  if (document === undefined) return [];
+  return [...leaves([document], rule)].flatMap(({ path, scalar, encrypted, inList }) => {
+    if (!encrypted || inList || scalar.type !== "str" || scalar.text === "") return [];
+    const found = ownerOf(path);
+    return found === null ? [] : [{ ...found, envelope: scalar.text, place: placeOf(path) }];
+  });
+}
+
 /** The secrets of a file by owner and name. */
 export class SecretIndex {
-  private readonly byPath = new Map<string, Entry>();
+  private readonly byPath: ReadonlyMap<string, Entry>;
 
-  /** Reads the first document. An empty value, and one that the file's rule leaves unencrypted, is no secret. */
-  constructor(document: MapNode | undefined, rule: Rule) {
-    if (document === undefined) return;
-    for (const { path, scalar, encrypted, inList } of leaves([document], rule)) {
-      if (!encrypted || inList || scalar.type !== "str" || scalar.text === "") continue;
-      const found = ownerOf(path);
-      if (found === null) continue;
-      const { name, ...owner } = found;
-      this.byPath.set(keyOf(owner, name), { ...found, envelope: scalar.text, place: placeOf(path) });
-    }
+  constructor(entries: readonly Entry[]) {
+    this.byPath = new Map(entries.map((entry) => [keyOf(entry, entry.name), entry]));
   }
 
   /** The principal's own, else its tenant's, else everybody's; never another tenant's or principal's. */
@@ -69,10 +71,6 @@ export class SecretIndex {
   /** The secret of exactly this owner. */
   at(owner: Owner, name: string): Entry | null {
     return this.byPath.get(keyOf(owner, name)) ?? null;
-  }
-
-  all(): Entry[] {
-    return [...this.byPath.values()];
   }
 }
 

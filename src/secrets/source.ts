@@ -1,10 +1,10 @@
 import type { OpenSecrets, SecretRequest, SecretSource } from "../core/secrets.ts";
+import { checkInThread } from "./check.ts";
 import { SecretsError, unavailable } from "./errors.ts";
 import type { IdentitySource } from "./identity.ts";
-import type { Entry } from "./layout.ts";
+import { type Entry, SecretIndex } from "./layout.ts";
 import { readGuarded, stampAt } from "./private-file.ts";
 import { open as openEnvelope } from "./sops/envelope.ts";
-import { type CheckedVersion, checkVersion } from "./version.ts";
 
 export interface SecretSourceOptions {
   /** The secrets file; it need not be there yet. */
@@ -21,6 +21,15 @@ export interface OwnedSecretSource extends SecretSource {
   close(): void;
 }
 
+/** A version of the file that has been checked. */
+interface OpenVersion {
+  readonly stamp: string;
+  readonly digest: string;
+  readonly index: SecretIndex;
+  /** Overwritten once another version is in its place. */
+  readonly dataKey: Uint8Array;
+}
+
 const TIME_LIMIT_MS = 5_000;
 
 /**
@@ -33,10 +42,10 @@ export function createSecretSource(options: SecretSourceOptions): OwnedSecretSou
 
 class FileSecretSource implements OwnedSecretSource {
   private readonly options: SecretSourceOptions;
-  private version: CheckedVersion | null = null;
+  private version: OpenVersion | null = null;
   /** The version that was refused for good, and why: damage does not heal by looking again. */
   private refused: { readonly stamp: string; readonly error: SecretsError } | null = null;
-  private checking: Promise<CheckedVersion> | null = null;
+  private checking: Promise<OpenVersion> | null = null;
   private closed = false;
 
   constructor(options: SecretSourceOptions) {
@@ -65,7 +74,7 @@ class FileSecretSource implements OwnedSecretSource {
   }
 
   /** The version that the file holds now. */
-  private async current(): Promise<CheckedVersion> {
+  private async current(): Promise<OpenVersion> {
     if (this.closed) throw unavailable("the secrets file is closed");
     const stamp = await stampAt(this.options.file);
     if (stamp !== null && stamp === this.version?.stamp) return this.version;
@@ -76,23 +85,25 @@ class FileSecretSource implements OwnedSecretSource {
     return this.checking;
   }
 
-  private async check(): Promise<CheckedVersion> {
+  private async check(): Promise<OpenVersion> {
     const limit = this.options.timeLimitMs ?? TIME_LIMIT_MS;
     const signal = AbortSignal.timeout(limit);
     const late = unavailable(`the secrets file was not opened within ${limit / 1000} s`);
     return orElse(this.read(signal), signal, late);
   }
 
-  private async read(signal: AbortSignal): Promise<CheckedVersion> {
+  private async read(signal: AbortSignal): Promise<OpenVersion> {
     const { file, identity, onChecked } = this.options;
     const state = await readGuarded(file, "the secrets file", false);
     if (state.digest === this.version?.digest) {
       this.version = { ...this.version, stamp: state.stamp };
       return this.version;
     }
-    let fresh: CheckedVersion;
+    let fresh: OpenVersion;
     try {
-      fresh = await checkVersion(file, state, identity, signal);
+      const identities = await identity.open(signal);
+      const { entries, dataKey } = await checkInThread(file, state.bytes, identities, signal);
+      fresh = { stamp: state.stamp, digest: state.digest, index: new SecretIndex(entries), dataKey };
     } catch (error) {
       if (error instanceof SecretsError && error.code === "secrets_damaged")
         this.refused = { stamp: state.stamp, error };

@@ -1,17 +1,14 @@
-import type { IdentitySource } from "./identity.ts";
-import { SecretIndex } from "./layout.ts";
-import type { FileState } from "./private-file.ts";
+import type { Identities } from "./age.ts";
+import { type Entry, secretsIn } from "./layout.ts";
 import { unlockDataKey } from "./sops/data-key.ts";
 import { formatOf } from "./sops/format.ts";
 import { checkMac } from "./sops/mac.ts";
 import { readMetadata } from "./sops/metadata.ts";
 import { textOf } from "./sops/utf8.ts";
 
-/** One version of the secrets file, its MAC checked: which secrets there are, still encrypted, and the data key. */
+/** What is kept of one version of the secrets file once its MAC is checked: the secrets, still encrypted, and the key. */
 export interface CheckedVersion {
-  readonly stamp: string;
-  readonly digest: string;
-  readonly index: SecretIndex;
+  readonly entries: readonly Entry[];
   readonly dataKey: Uint8Array;
 }
 
@@ -21,19 +18,18 @@ export interface CheckedVersion {
  */
 export async function checkVersion(
   path: string,
-  file: FileState,
-  identity: IdentitySource,
-  signal: AbortSignal,
+  bytes: Uint8Array,
+  identities: Identities,
 ): Promise<CheckedVersion> {
-  const { documents, metadata: plain } = formatOf(path).read(textOf(file.bytes));
+  const { documents, metadata: plain } = formatOf(path).read(textOf(bytes));
   const metadata = readMetadata(plain);
-  const index = new SecretIndex(documents[0], metadata.rule);
-  const dataKey = await unlockDataKey(metadata, await identity.open(signal));
+  const entries = secretsIn(documents[0], metadata.rule);
+  const dataKey = await unlockDataKey(metadata, identities);
   try {
     checkMac(documents, metadata, dataKey);
   } catch (error) {
     dataKey.fill(0);
     throw error;
   }
-  return { stamp: file.stamp, digest: file.digest, index, dataKey };
+  return { entries, dataKey };
 }

@@ -16,7 +16,6 @@ import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { createSandbox } from "../sandbox/index.ts";
 import type { IdentitySource } from "../secrets/identity.ts";
-import { createSecretSource } from "../secrets/source.ts";
 import { Anchoring, configuredWitnesses } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
@@ -29,6 +28,7 @@ import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
 import { readPolicy } from "./policy.ts";
 import { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
+import { openSecrets } from "./secrets.ts";
 import { stopGate } from "./stop.ts";
 import { VerifyingKeysFile } from "./verifying-keys.ts";
 
@@ -80,7 +80,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       readPolicy(at.policyData),
     ]);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
-    const secrets = createSecretSource({ file: resolve(dir, config.secrets.file), identity });
+    const secrets = openSecrets(config, dir, identity, report);
     cleanup.push(() => secrets.close());
     const host = openHost(config, dir, fsRoot, secrets);
     cleanup.push(() => host.close());

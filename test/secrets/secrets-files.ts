@@ -3,11 +3,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { armor, Encrypter } from "age-encryption";
-import { sha256Hex } from "../../src/core/bytes.ts";
 import { LatchGateError } from "../../src/core/errors.ts";
 import { generateIdentity, type Identities, parseIdentities, recipientOf } from "../../src/secrets/age.ts";
 import { newFile, type Unlocked, unlock, withSecret } from "../../src/secrets/edit.ts";
-import { fixedIdentities } from "../../src/secrets/identity.ts";
 import type { Owner } from "../../src/secrets/layout.ts";
 import { open } from "../../src/secrets/sops/envelope.ts";
 import { checkVersion } from "../../src/secrets/version.ts";
@@ -66,21 +64,13 @@ export async function seen(
   identities: Identities = [IDENTITY],
 ): Promise<Record<string, string> | string> {
   const bytes = Buffer.from(text as Uint8Array); // a string's overload does the same
-  const state = { stamp: "", digest: sha256Hex(bytes), bytes };
   try {
-    const { index, dataKey } = await checkVersion(
-      path,
-      state,
-      fixedIdentities(identities),
-      new AbortController().signal,
-    );
+    const { entries, dataKey } = await checkVersion(path, bytes, identities);
     return Object.fromEntries(
-      index
-        .all()
-        .map(({ tenant, principal, name, envelope, place }) => [
-          [tenant ?? "*", principal ?? "*", name].join("/"),
-          open(envelope, dataKey, place).toString("utf8"),
-        ]),
+      entries.map(({ tenant, principal, name, envelope, place }) => [
+        [tenant ?? "*", principal ?? "*", name].join("/"),
+        open(envelope, dataKey, place).toString("utf8"),
+      ]),
     );
   } catch (error) {
     if (error instanceof LatchGateError) return error.code;
