@@ -164,6 +164,13 @@ describe("what an attacker who can write the file may try", () => {
     expect(await seen(path, line + text)).toEqual(await seen(path, text));
   });
 
+  test("a number that is not encrypted is refused where numbers are", async () => {
+    const only = await madeFile(path, SECRETS);
+    expect(await seen(path, `PORT: 5432\n${only}`)).toBe("secrets_damaged");
+    const partly = fixture("mac-only-encrypted.enc.yaml");
+    expect(await seen(path, `B: 5\n${partly}`, await fixtureIdentities())).toBe("secrets_damaged");
+  });
+
   test("an empty value of a tenant hides nothing", async () => {
     const text = await madeFile(path, SECRETS);
     const planted = text.replace("    beta:\n", '    beta:\n        OTHER: ""\n');
