@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { unlock, withFreshKey, withoutSecret, withSecret } from "../../src/secrets/edit.ts";
-import { edited, fixture, fixtureIdentities, SHARED, seen, tenant } from "./secrets-files.ts";
+import { type Unlocked, unlock, withFreshKey, withoutSecret, withSecret } from "../../src/secrets/edit.ts";
+import { edited, fixture, fixtureIdentities, principal, SHARED, seen, tenant } from "./secrets-files.ts";
 
 const identities = await fixtureIdentities();
 const COMMON = {
@@ -70,4 +70,24 @@ test("a removed secret is gone, its neighbours and its comments stay", async () 
   const { "acme/*/TOKEN": _gone, ...rest } = EXPECTED[name] ?? {};
   expect(await seen(name, text, identities)).toEqual(rest);
   expect(text.match(/#ENC/g)).toEqual(fixture(name).match(/#ENC/g));
+});
+
+test("a map whose last value was removed keeps its comment and takes a value again", async () => {
+  const name = "mixed.enc.yaml";
+  const one = (text: string, change: (unlocked: Unlocked) => string) =>
+    edited(name, text, change, identities);
+  const without = await one(
+    fixture(name),
+    (unlocked) => withoutSecret(unlocked, tenant("acme"), "TOKEN", 0) ?? "",
+  );
+  const empty = await one(
+    without,
+    (unlocked) => withoutSecret(unlocked, principal("acme", "uid:1000"), "TOKEN", 0) ?? "",
+  );
+  expect(empty.match(/#ENC/g)).toEqual(fixture(name).match(/#ENC/g));
+  const again = await one(empty, (unlocked) =>
+    withSecret(unlocked, tenant("acme"), "TOKEN", Buffer.from("again"), 0),
+  );
+  const { "acme/uid:1000/TOKEN": _gone, ...rest } = EXPECTED[name] ?? {};
+  expect(await seen(name, again, identities)).toEqual({ ...rest, "acme/*/TOKEN": "again" });
 });

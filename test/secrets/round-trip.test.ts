@@ -13,7 +13,7 @@ import {
   tenant,
 } from "./secrets-files.ts";
 
-const RUNS = { numRuns: 40, seed: 20260123 };
+const RUNS = { numRuns: 25, seed: 20260123 };
 
 const value = fc.oneof(
   fc.string({ unit: "binary", minLength: 1, maxLength: 40 }),
@@ -35,7 +35,8 @@ const value = fc.oneof(
   ),
 );
 const text = value.map((chars) => chars.replaceAll("\0", "x")).filter((chars) => chars.isWellFormed());
-const name = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,8}$/);
+// Few names, so that steps meet.
+const name = fc.constantFrom("A", "B_1", "C".repeat(64));
 const tenantName = fc.constantFrom("default", "acme", "no", "10", "~", "a b", "-x", "é", "a#b");
 const principalName = fc.constantFrom(
   "uid:1000",
@@ -54,9 +55,30 @@ describe.each(FORMATS)("a %s file", (ending) => {
   const owners = ending === "env" ? fc.constant(SHARED) : owner;
   const step = fc.record({ owner: owners, name, value: fc.option(text) });
 
+  test.each(ending === "env" ? [SHARED] : [SHARED, tenant("acme"), principal("acme", "uid:1")])(
+    "takes a value again after it was removed, for %j",
+    async (who) => {
+      const path = `secrets.${ending}`;
+      const given = { owner: who, name: "AGAIN", value: "first" };
+      for (const others of [[], [{ owner: SHARED, name: "OTHER", value: "other" }]]) {
+        const before = await madeFile(path, others);
+        const file = await edited(
+          path,
+          await madeFile(path, [...others, given]),
+          (unlocked) => withoutSecret(unlocked, who, "AGAIN", 0) ?? "",
+        );
+        expect(await seen(path, file)).toEqual(await seen(path, before));
+        const back = await edited(path, file, (unlocked) =>
+          withSecret(unlocked, who, "AGAIN", Buffer.from("second"), 0),
+        );
+        expect(Object.values(await seen(path, back))).toContain("second");
+      }
+    },
+  );
+
   test("holds what was set and not what was removed, whatever the order", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 8 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 10 }), async (steps) => {
         const path = `secrets.${ending}`;
         let file = await madeFile(path, []);
         const model: Record<string, string> = {};

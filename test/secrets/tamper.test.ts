@@ -171,6 +171,16 @@ describe("what an attacker who can write the file may try", () => {
     expect(await seen(path, `B: 5\n${partly}`, await fixtureIdentities())).toBe("secrets_damaged");
   });
 
+  test("a principal's path, written as a tenant's name where order and place stay the same, is refused", async () => {
+    const text = await madeFile(path, SECRETS);
+    const moved = text.replace(
+      /^ {8}principals:\n {12}uid:1:\n {16}TOKEN:/m,
+      "    acme:principals:uid:1:\n        TOKEN:",
+    );
+    expect(moved).not.toBe(text);
+    expect(await seen(path, moved)).toBe("secrets_damaged");
+  });
+
   test("an empty value of a tenant hides nothing", async () => {
     const text = await madeFile(path, SECRETS);
     const planted = text.replace("    beta:\n", '    beta:\n        OTHER: ""\n');

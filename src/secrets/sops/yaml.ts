@@ -1,67 +1,24 @@
-import {
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  parseAllDocuments,
-  Scalar,
-  visit,
-  type Node as YamlNode,
-} from "yaml";
 import { damaged } from "../errors.ts";
 import type { SopsFormat } from "./format.ts";
 import { resolvePlain } from "./go-scalar.ts";
-import type { Comment, MapNode, Node, Pair, Plain, SopsText, Splice } from "./tree.ts";
-import { pairOf } from "./tree.ts";
+import {
+  type MapNode,
+  type Node,
+  type Pair,
+  type Plain,
+  pairOf,
+  type SopsText,
+  type Splice,
+} from "./tree.ts";
+import { METADATA, readYamlFile } from "./yaml-read.ts";
 
-const DEEPEST = 32;
-const METADATA = "sops";
 const INDENT = "    ";
 
-/**
- * YAML as `sops` writes it, with go-yaml's view of plain scalars. Anchors, aliases, tags and directives, which `sops`
- * writes never, are refused.
- */
+/** YAML as `sops` writes it. */
 export const yaml: SopsFormat = {
   name: "yaml",
 
-  read(text): SopsText {
-    let parsed: ReturnType<typeof parseAllDocuments>;
-    try {
-      // Failsafe: every scalar stays the text that it is, and `resolvePlain` says what Go takes it for.
-      // Silent: warnings would print source.
-      parsed = parseAllDocuments(text, {
-        version: "1.2",
-        schema: "failsafe",
-        strict: true,
-        uniqueKeys: true,
-        merge: false,
-        resolveKnownTags: false,
-        prettyErrors: false,
-        logLevel: "silent",
-      });
-    } catch {
-      throw damaged("it is no yaml"); // deep nesting ends in a RangeError
-    }
-    if (!Array.isArray(parsed) || /^%/m.test(text))
-      throw damaged("it is no yaml of the kind that sops writes");
-    const documents: MapNode[] = [];
-    const metadataAt: { start: number; end: number }[] = [];
-    let metadata: Plain = null;
-    for (const [index, document] of parsed.entries()) {
-      if (document.errors.length > 0 || document.warnings.length > 0) throw damaged("it is no valid yaml");
-      refuseExtras(document.contents);
-      if (!isMap(document.contents)) throw damaged("a document is no map");
-      const map = mapOf(document.contents, [document.commentBefore], [document.comment]);
-      const own = pairOf(map, METADATA);
-      if (own !== undefined) {
-        if (index === 0) metadata = plainOf(own.value);
-        metadataAt.push(own);
-      }
-      documents.push({ ...map, items: map.items.filter((item) => item !== own) });
-    }
-    return { text, documents, metadata, metadataAt };
-  },
+  read: readYamlFile,
 
   scalar: (text) => (text === "" ? '""' : scalarText(text)),
 
@@ -70,8 +27,15 @@ export const yaml: SopsFormat = {
     let map = root;
     let rest = path;
     for (;;) {
-      const below = pairOf(map, rest[0] ?? "")?.value;
-      if (below === undefined) break;
+      const pair = pairOf(map, rest[0] ?? "");
+      if (pair === undefined) break;
+      const below = pair.value;
+      if (below.kind === "scalar" && below.type === "null" && below.start === below.end) {
+        // What a map is after its last value was removed, but for comments.
+        const at = lineAfter(file.text, pair.start);
+        const indent = `${" ".repeat(columnOf(file.text, pair.start))}${INDENT}`;
+        return { start: at, end: at, text: nested(rest.slice(1), value, indent) };
+      }
       if (below.kind !== "map") throw damaged(`there is no map at ${JSON.stringify(rest[0])}`);
       map = below;
       rest = rest.slice(1);
@@ -93,20 +57,22 @@ export const yaml: SopsFormat = {
   },
 
   remove(file, path): Splice | null {
-    let map: MapNode = rootOf(file);
-    for (const key of path.slice(0, -1)) {
-      const below = pairOf(map, key)?.value;
-      if (below?.kind !== "map") return null;
-      map = below;
+    const steps: { readonly map: MapNode; readonly pair: Pair }[] = [];
+    let map: Node | undefined = rootOf(file);
+    for (const key of path) {
+      const pair: Pair | undefined = map?.kind === "map" ? pairOf(map, key) : undefined;
+      if (map?.kind !== "map" || pair === undefined) return null;
+      steps.push({ map, pair });
+      map = pair.value;
     }
-    const pair = pairOf(map, path.at(-1) ?? "");
-    if (pair === undefined) return null;
-    const pairs = map.items.filter((item): item is Pair => item.kind === "pair");
-    if (map.flow) return removeFlow(map, pairs, pair);
-    // An empty block map would be null; the root keeps its metadata.
-    if (pairs.length === 1 && map !== file.documents[0])
-      return { start: lineStart(file.text, pair.start), end: lineAfter(file.text, pair.end), text: "" };
-    return { start: lineStart(file.text, pair.start), end: lineAfter(file.text, pair.end), text: "" };
+    // A map that would be left empty goes too, up to the root; one with comments stays, for them.
+    let at = steps.length - 1;
+    while (at > 0 && steps[at]?.map.items.length === 1) at--;
+    const step = steps[at];
+    if (step === undefined) return null;
+    if (step.map.flow) return removeFlow(step.map, step.pair);
+    const { start, end } = step.pair;
+    return { start: lineStart(file.text, start), end: lineAfter(file.text, end), text: "" };
   },
 
   describe: (file, metadata) =>
@@ -162,7 +128,8 @@ function insertFlow(map: MapNode, path: readonly string[], value: string): Splic
   return { start: map.end - 1, end: map.end - 1, text: `, ${inner}` };
 }
 
-function removeFlow(map: MapNode, pairs: readonly Pair[], pair: Pair): Splice {
+function removeFlow(map: MapNode, pair: Pair): Splice {
+  const pairs = map.items.filter((item): item is Pair => item.kind === "pair");
   const at = pairs.indexOf(pair);
   const next = pairs[at + 1];
   if (next !== undefined) return { start: pair.start, end: next.start, text: "" };
@@ -216,112 +183,4 @@ function stringLines(text: string, indent: string): string {
   if (!/^(?:[\x21-\x7e][\x20-\x7e]*\n)+$/.test(text)) return `${scalarText(text)}\n`;
   const lines = text.slice(0, -1).split("\n");
   return `|\n${lines.map((line) => `${indent}  ${line}\n`).join("")}`;
-}
-
-function refuseExtras(root: YamlNode | null): void {
-  visit(root, {
-    Alias: () => {
-      throw damaged("it has an alias");
-    },
-    Node(_key, node, path) {
-      if (path.length > 2 * DEEPEST) throw damaged(`it is nested deeper than ${DEEPEST}`);
-      if ("anchor" in node && node.anchor !== undefined) throw damaged("it has an anchor");
-      const tag = node.tag;
-      if (tag !== undefined && !(isMap(node) && tag === TAGS.map) && !(isSeq(node) && tag === TAGS.seq))
-        throw damaged("it has a tag");
-      if (isScalar(node) && typeof node.value === "string" && !node.value.isWellFormed())
-        throw damaged("it has a lone surrogate");
-    },
-  });
-}
-
-const TAGS = { map: "tag:yaml.org,2002:map", seq: "tag:yaml.org,2002:seq" };
-
-type Lines = readonly (string | null | undefined)[];
-
-function commentsOf(...blocks: Lines): Comment[] {
-  return blocks.flatMap((block) =>
-    (block ?? "")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((text) => ({ kind: "comment" as const, text })),
-  );
-}
-
-function nodeOf(node: unknown): Node {
-  if (isMap(node)) return mapOf(node, [], []);
-  if (isSeq(node)) {
-    const items = node.items.flatMap((item) => {
-      const { commentBefore, comment } = item as YamlNode;
-      const inline = isScalar(item) ? comment : null;
-      return [...commentsOf(commentBefore, inline), nodeOf(item)];
-    });
-    return {
-      kind: "list",
-      ...rangeOf(node),
-      items: [...commentsOf(node.commentBefore), ...items, ...commentsOf(node.comment)],
-    };
-  }
-  if (!isScalar(node)) throw damaged("it has a value of no known kind");
-  const text = String(node.value ?? "");
-  const resolved = node.type === Scalar.PLAIN ? resolvePlain(text) : { type: "str" as const, text };
-  if (resolved === null) throw damaged("a number that must be quoted");
-  return { kind: "scalar", ...rangeOf(node), ...resolved };
-}
-
-function mapOf(map: YamlNode, before: Lines, after: Lines): MapNode {
-  if (!isMap(map)) throw damaged("a document is no map");
-  const items = map.items.flatMap((pair): (Pair | Comment)[] => {
-    if (!isPair(pair) || !isScalar(pair.key)) throw damaged("it has a key that is no text");
-    const { key } = pair;
-    const name = String(key.value ?? "");
-    if (key.type === Scalar.PLAIN && resolvePlain(name)?.type !== "str")
-      throw damaged("it has a key that is no text");
-    const value = pair.value as YamlNode;
-    const own = isScalar(value) ? commentsOf(value.commentBefore, value.comment) : [];
-    const node = nodeOf(value);
-    const start = rangeOf(key).start;
-    return [
-      ...commentsOf(key.commentBefore, key.comment),
-      ...own,
-      { kind: "pair", key: name, value: node, start, end: node.end },
-    ];
-  });
-  return {
-    kind: "map",
-    ...rangeOf(map),
-    flow: map.flow === true,
-    items: [...commentsOf(...before, map.commentBefore), ...items, ...commentsOf(map.comment, ...after)],
-  };
-}
-
-function rangeOf(node: { readonly range?: readonly [number, number, number] | null | undefined }): {
-  start: number;
-  end: number;
-} {
-  const range = node.range;
-  if (range === null || range === undefined) throw damaged("it is no yaml");
-  return { start: range[0], end: range[1] };
-}
-
-function plainOf(node: Node): Plain {
-  if (node.kind === "list")
-    return node.items.flatMap((item) => (item.kind === "comment" ? [] : [plainOf(item)]));
-  if (node.kind === "map")
-    return Object.fromEntries(
-      node.items.flatMap((item) =>
-        item.kind === "comment" ? [] : [[item.key, plainOf(item.value)] as const],
-      ),
-    );
-  switch (node.type) {
-    case "null":
-      return null;
-    case "bool":
-      return node.text === "True";
-    case "int":
-    case "float":
-      return Number(node.text);
-    default:
-      return node.text;
-  }
 }
