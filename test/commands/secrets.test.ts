@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createProject } from "../../src/commands/first-start.ts";
 import { generateIdentity, recipientOf } from "../../src/secrets/age.ts";
-import { runBinary } from "../gate-process.ts";
+import { BINARY, runBinary } from "../gate-process.ts";
 import { quicklyProtected } from "../secrets/secrets-files.ts";
 
 /** The code of the failure that a command told with `--json`, after whatever it noted. */
@@ -53,6 +53,31 @@ class Place {
     const { code, stdout, stderr } = await this.run(words, stdin);
     if (code !== 0) throw new Error(`${words.join(" ")}: ${code} ${stderr}`);
     return stdout;
+  }
+
+  /** Runs the binary on a terminal, answering each question as it comes up. */
+  async onTerminal(
+    words: readonly string[],
+    answers: readonly (readonly [question: string, answer: string])[],
+  ): Promise<{ code: number; screen: string }> {
+    let screen = "";
+    let next = 0;
+    const child = Bun.spawn([BINARY, ...words], {
+      cwd: this.root,
+      env: { ...this.env, TERM: "xterm" },
+      terminal: {
+        data(terminal, chunk) {
+          screen += Buffer.from(chunk).toString("utf8");
+          const due = answers[next];
+          if (due === undefined || !screen.includes(due[0])) return;
+          next++;
+          terminal.write(due[1]);
+        },
+      },
+    });
+    const code = await child.exited;
+    child.terminal?.close();
+    return { code, screen };
   }
 
   async json(words: readonly string[]): Promise<unknown> {
@@ -212,6 +237,25 @@ test("a dotenv file holds what all share", async () => {
   expect(await here.done(["secrets", "get", "X", "--shared", "--reveal"])).toBe("x");
 });
 
+test("on a terminal the passphrase and the value are asked for, and neither is shown", async () => {
+  const here = place();
+  await here.done(["secrets", "init"]);
+  const plain = readFileSync(here.identity, "utf8");
+  writeFileSync(here.identity, await quicklyProtected(plain, "correct horse"));
+  const { code, screen } = await here.onTerminal(
+    ["secrets", "set", "TYPED"],
+    [
+      ["passphrase for", "correct horse\r"],
+      ["value of TYPED", "typed-value\r"],
+    ],
+  );
+  expect([code, screen]).toEqual([0, expect.stringContaining("TYPED is set")]);
+  expect(screen).not.toContain("horse");
+  expect(screen).not.toContain("typed-value");
+  writeFileSync(here.identity, plain);
+  expect(await here.done(["secrets", "get", "TYPED", "--reveal"])).toBe("typed-value");
+});
+
 describe("the identity", () => {
   test("comes from a variable that is named", async () => {
     const here = place('[secrets]\nidentity_env = "MY_AGE_KEY"');
@@ -240,6 +284,30 @@ describe("the identity", () => {
     expect(await get("correct horse")).toMatchObject({ code: 0, stdout: "x" });
     expect((await get("wrong horse")).stderr).toContain("secrets_unavailable");
     expect((await here.run(["secrets", "get", "X"])).stderr).toContain("--identity-passphrase-fd");
+  });
+
+  test("under a passphrase lets a gate start that is given it, and open its secrets", async () => {
+    const here = place();
+    await here.done(["secrets", "init"]);
+    writeFileSync(
+      here.identity,
+      await quicklyProtected(readFileSync(here.identity, "utf8"), "correct horse"),
+    );
+    const gate = Bun.spawn([BINARY, "serve", "--json", "--identity-passphrase-fd", "0"], {
+      cwd: here.root,
+      env: here.env,
+      stdin: Buffer.from("correct horse\n"),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    try {
+      const { value } = await gate.stdout.getReader().read();
+      expect(JSON.parse(new TextDecoder().decode(value))).toMatchObject({ ok: true });
+    } finally {
+      gate.kill("SIGTERM");
+    }
+    expect(await gate.exited).toBe(0);
+    expect(await new Response(gate.stderr).text()).not.toContain("secrets:");
   });
 
   test("under a passphrase keeps a gate from starting without it", async () => {
