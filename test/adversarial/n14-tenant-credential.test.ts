@@ -30,7 +30,7 @@ let source: OwnedSecretSource;
 const folder = scratch();
 beforeAll(async () => {
   const file = folder.write("secrets.yaml", await madeFile("secrets.yaml", SECRETS));
-  source = createSecretSource({ file, identity: fixedIdentities([IDENTITY]) });
+  source = createSecretSource({ file, identity: fixedIdentities([IDENTITY]), timeLimitMs: 60_000 });
 });
 afterAll(() => {
   source.close();
@@ -44,7 +44,7 @@ async function served(name: string, of: string, who: string): Promise<string | n
       names: [name],
       tenant: of,
       principal: who,
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(60_000),
     });
     const value = Buffer.from(open.bytes(name)).toString();
     open.release();
