@@ -3,12 +3,19 @@ import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import type { Connections } from "../core/plan/connections.ts";
 import { HTTP_METHODS } from "../core/plan.ts";
+import type { SecretSource } from "../core/secrets.ts";
 import type { Gate } from "../gate/gate.ts";
 import { createHost, type Host, type LocalEgress } from "../host/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** The brokers, with the roots and local targets that configuration opens. */
-export function openHost(config: Config, dir: string, fsRoot: string, connections: Connections): Host {
+/** The brokers, with the roots, local targets, connections and secrets that configuration opens. */
+export function openHost(
+  config: Config,
+  dir: string,
+  fsRoot: string,
+  connections: Connections,
+  secrets: SecretSource,
+): Host {
   const local: LocalEgress[] = config.egress.local.map((entry) => ({
     action: entry.action,
     methods: entry.methods.map((wanted) => {
@@ -27,6 +34,7 @@ export function openHost(config: Config, dir: string, fsRoot: string, connection
     fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
     localEgress: local,
     connections,
+    secrets,
     ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
   });
 }
