@@ -65,7 +65,8 @@ test.each([
     const limits = catalogueLimits(action);
     const requestBytes = limits.request_kb * 1_024;
     const responseBytes = limits.response_kb * 1_024;
-    const body = Buffer.alloc(Math.floor((requestBytes * 3) / 4) - 3, "latchgate").toString("base64");
+    const bodyBytes = Math.floor((requestBytes * 3) / 4) - 3;
+    const body = Buffer.alloc(bodyBytes, "latchgate").toString("base64");
     const request = {
       task: task(body),
       limits: { ...LIMITS, fuel: limits.fuel, memoryMb: limits.memory_mb, requestBytes, responseBytes },
@@ -76,6 +77,8 @@ test.each([
     const second = await run(sandbox, digest, request);
     if (first.status !== "ok" || second.status !== "ok") throw new Error(`${first.status}, ${second.status}`);
     expect(first.fuel).toBeGreaterThan(2_000);
+    // As docs/providers.md has it.
+    expect(first.fuel).toBeLessThan(3_000 + 0.45 * responseBytes + 1.8 * bodyBytes);
     expect(first.fuel).toBeLessThan(limits.fuel / 10);
     expect(second.fuel).toBe(first.fuel);
     expect(second.peakMemoryBytes).toBe(first.peakMemoryBytes);
