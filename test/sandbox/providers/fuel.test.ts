@@ -85,3 +85,15 @@ test.each([
   },
   20_000,
 );
+
+test("the most headers that an answer may have take less than what every manifest leaves for them", async () => {
+  const headers = Array.from({ length: 1_000 }, (_, i) => [`x-${i}`, "\u0001".repeat(60)] as const);
+  const door = new ScriptedDoor((call) => ({
+    kind: "http.request",
+    ok: { status: 200, headers: call.kind === "http.request" ? headers : [], body: new Uint8Array() },
+  }));
+  const outcome = await run(sandbox, digests.get("http_api") ?? "", { task: http("GET", null), door });
+  if (outcome.status !== "ok") throw new Error(outcome.status);
+  expect(outcome.fuel).toBeGreaterThan(60_000);
+  expect(outcome.fuel).toBeLessThan(200_000);
+});
