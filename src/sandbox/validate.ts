@@ -1,6 +1,7 @@
 import { messageOf } from "../core/errors.ts";
 import { ComponentError } from "./component/cursor.ts";
 import type { Validator } from "./ingest.ts";
+import { RUNNER_COMMAND, RUNNER_MODE } from "./runner-command.ts";
 
 /**
  * Validates a whole component with the reader of the Bytecode Alliance's own tools (through jco): every type, every
@@ -35,7 +36,7 @@ export interface ChildValidatorOptions {
  */
 export function childValidator({ self, timeoutMs = 60_000 }: ChildValidatorOptions): Validator {
   return async (bytes) => {
-    const child = Bun.spawn([...self, RUNNER_COMMAND, VALIDATE_MODE], {
+    const child = Bun.spawn([...self, RUNNER_COMMAND, RUNNER_MODE.validate], {
       stdin: bytes,
       stdout: "pipe",
       stderr: "ignore",
@@ -66,9 +67,6 @@ export async function validateMain(): Promise<void> {
   await Bun.write(Bun.stdout, answer);
 }
 
-/** The hidden subcommand under which the binary runs itself as a runner, and its other mode. */
-export const RUNNER_COMMAND = "__runner";
-export const VALIDATE_MODE = "validate";
 const VALID = "valid";
 
 function invalid(detail: string): ComponentError {

@@ -1,13 +1,12 @@
 // A runner that lies, in the way that FAKE_RUNNER says. It speaks the protocol as far as the lie needs.
 import { encodeFrame, FRAME, FrameReader } from "../../src/sandbox/protocol/frame.ts";
-import { PROTOCOL_VERSION } from "../../src/sandbox/protocol/message.ts";
+import { encodeHello, PROTOCOL_VERSION } from "../../src/sandbox/protocol/message.ts";
 import { encodeValue, WireWriter } from "../../src/sandbox/protocol/value.ts";
 import { WORLD_FUNCTIONS } from "../../src/sandbox/wit/world.ts";
 
 const lie = process.env.FAKE_RUNNER ?? "";
-const version = new WireWriter();
-version.u32(lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION);
-const hello = encodeFrame(FRAME.hello, 0, version.done());
+const version = lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION;
+const hello = encodeFrame(FRAME.hello, 0, encodeHello({ version, missing: [] }));
 
 /** A host call as an honest runner would send it. */
 function asking(name: string, value: Parameters<typeof encodeValue>[1]): Uint8Array {

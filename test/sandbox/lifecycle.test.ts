@@ -34,7 +34,7 @@ describe("a runner that is killed", () => {
 
 describe("calls at the same time", () => {
   test("wait for the host together, in one runner", async () => {
-    sandbox = await openSandbox({ runners: 1, maxInFlight: 50 });
+    sandbox = await openSandbox({ runners: 1, maxInFlight: 50, maxRunning: 50, stallMs: 60_000 });
     const digest = await admit(sandbox, ASKS);
     const holds = Array.from({ length: 50 }, held);
     const opened = sandbox;
@@ -171,7 +171,7 @@ describe("a gate that is killed", () => {
 
 describe("a runner", () => {
   test("refuses to start where memories take 4 GiB each", async () => {
-    const child = Bun.spawn([...SELF, "__runner"], {
+    const child = Bun.spawn([...SELF, "__runner", "locked"], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env: {},
     });
