@@ -22,6 +22,7 @@ export const COMMANDS: CommandTable = {
   "rotate-keys": { summary: "replace the gate's evidence key", load: () => import("./rotate-keys.ts") },
   revoke: { summary: "kill switch", load: () => import("./revoke.ts") },
   status: { summary: "how the gate is", load: () => import("./status.ts") },
+  doctor: { summary: "whether a gate could start here", load: () => import("./doctor.ts") },
   healthcheck: {
     summary: "whether the gate is ready, for supervisors",
     load: () => import("./healthcheck.ts"),

@@ -1,5 +1,6 @@
 export { BUILTIN_NAMES, type BuiltinName, loadBuiltins } from "./builtins.ts";
 export { ComponentError, type ComponentFault } from "./component/cursor.ts";
+export { examineRunner } from "./examine.ts";
 export type { RunRequest } from "./execution.ts";
 export { type ComponentOrigin, type IngestedComponent, ingestComponent, type Validator } from "./ingest.ts";
 export { LAYER_TEXT, LAYERS, type Layer } from "./lock/layers.ts";

@@ -61,6 +61,9 @@ export function evidenceStatus({ reader, config, ledger }: Gate): JsonObject {
 }
 
 /** Settings in force that give up a protection, for the banner and the log. */
-export function unsafeSettings({ evidence }: Config): readonly string[] {
-  return evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [];
+export function unsafeSettings({ evidence, sandbox }: Config): readonly string[] {
+  return [
+    ...(evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : []),
+    ...(sandbox.unsafe_unlocked ? ["unsafe_unlocked"] : []),
+  ];
 }

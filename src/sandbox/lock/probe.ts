@@ -21,17 +21,13 @@ const RESULT: Readonly<Record<Answer, number>> = {
   ENOSYS: -38,
 };
 
-/** One act for each thread that a runner's own filter has to answer with death. */
-const DEADLY: readonly (readonly [Thread, string])[] = [
-  ["main", "socket"],
-  ["pool", "mkdir"],
-  ["worker", "socket"],
-];
+/** One act that a runner's own filter has to answer with death, from a thread that is older than the lock. */
+const DEADLY: readonly (readonly [Thread, string])[] = [["worker", "socket"]];
 
 export interface ProbeOptions {
   /** Command line of this program, up to its subcommand. */
   readonly self: readonly string[];
-  /** Try every deadly act on its own behind a runner's filter, not just one for each thread. */
+  /** Try every deadly act from every thread on its own behind a runner's filter, not just one. */
   readonly thorough?: boolean;
   readonly timeoutMs?: number;
 }
