@@ -25,8 +25,10 @@ export async function openSandbox(
   });
   if (!allowUnlocked) {
     const [opened, probed] = await Promise.allSettled([opening, requireLock({ self: selfCommand })]);
+    // A runner that refuses to start says why; the probe can only tell what it saw.
+    if (opened.status === "rejected") throw opened.reason;
     if (probed.status === "rejected") {
-      if (opened.status === "fulfilled") await opened.value.close();
+      await opened.value.close();
       throw probed.reason;
     }
   }

@@ -14,6 +14,8 @@ export interface ForbiddenAct {
   readonly number: number;
   readonly answer: Answer;
   readonly args: readonly (number | bigint)[];
+  /** To be tried in a process that tries nothing else. */
+  readonly alone?: true;
 }
 
 const ROOT = Buffer.from("/\0");
@@ -25,6 +27,7 @@ const SOCK_STREAM = 1;
 const SIGCHLD = 17;
 const PROT_ALL = 7;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
+const PTRACE_PEEKDATA = 2;
 const PR_SET_DUMPABLE = 4;
 const PR_SET_SECCOMP = 22;
 const X32_BIT = 0x4000_0000;
@@ -74,7 +77,7 @@ export function forbiddenActs(parent: number): readonly ForbiddenAct[] {
     answered("ENOSYS", act("clone3", 0, 0)),
     act("clone", SIGCHLD, 0, 0, 0, 0),
     act("fork"),
-    act("ptrace", 0, 0, 0, 0),
+    act("ptrace", PTRACE_PEEKDATA, parent, 0, 0),
     act("process_vm_readv", parent, 0, 0, 0, 0, 0),
     act("process_vm_writev", parent, 0, 0, 0, 0, 0),
     act("kill", parent, 0),
@@ -114,12 +117,17 @@ export function forbiddenActs(parent: number): readonly ForbiddenAct[] {
     act("shmget", 0, 0, 0),
     act("mq_open", 0, 0, 0, 0),
     { name: "x32 getpid", number: X64.getpid | X32_BIT, answer: "otherwise", args: [] },
-    // Last: where it works the child borrows the stack, and nothing after it can be relied on.
-    act("vfork"),
+    // Where it works the child borrows the stack, and nothing after it can be relied on.
+    { ...act("vfork"), alone: true },
   ];
 }
 
 const FORKS: ReadonlySet<number> = new Set([X64.clone, X64.fork, X64.vfork]);
+
+/** The acts of one try: the named one, or all that can be tried together. */
+export function chosenActs(parent: number, only: string | null): readonly ForbiddenAct[] {
+  return forbiddenActs(parent).filter(({ name, alone }) => (only === null ? alone !== true : name === only));
+}
 
 /** Tries it; the result, or the negative errno. */
 export function attempt(kernel: Kernel, { number, args }: ForbiddenAct): number {

@@ -20,6 +20,8 @@ const ALLOWED: readonly SystemCall[] = [
   "recvfrom",
   "sendto",
   "epoll_pwait2",
+  // Before Linux 5.11.
+  "epoll_pwait",
   "madvise",
   "munmap",
   "sched_yield",

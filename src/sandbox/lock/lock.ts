@@ -14,6 +14,7 @@ const MOST_DESCRIPTORS = 16;
 
 // linux/prctl.h
 const PR_SET_PDEATHSIG = 1;
+const PR_GET_PDEATHSIG = 2;
 const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -58,12 +59,16 @@ export function lockProcess(options: LockOptions): readonly MissingLayer[] {
 }
 
 const STEPS: Readonly<Record<Layer, (kernel: Kernel, options: LockOptions) => void>> = {
-  /**
-   * The end of the pipe says the same, but a guest that spins keeps this process from ever reading it.
-   */
-  dies_with_parent: (kernel) => did("PR_SET_PDEATHSIG", kernel(X64.prctl, PR_SET_PDEATHSIG, SIGKILL)),
+  /** The end of the pipe says the same, but a guest that spins keeps this process from ever reading it. */
+  dies_with_parent(kernel) {
+    did("PR_SET_PDEATHSIG", kernel(X64.prctl, PR_SET_PDEATHSIG, SIGKILL));
+    const now = new Int32Array(1);
+    did("PR_GET_PDEATHSIG", kernel(X64.prctl, PR_GET_PDEATHSIG, ptr(now)));
+    if (now[0] !== SIGKILL) throw new Error("it did not take");
+  },
   descriptors: (_kernel, { keep }) => closeInherited(keep),
   limits: setLimits,
+  /** Of this thread; the filter takes it to all the others. */
   no_new_privileges(kernel) {
     did("PR_SET_NO_NEW_PRIVS", kernel(X64.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     if (kernel(X64.prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) !== 1) throw new Error("it did not take");

@@ -1,6 +1,6 @@
 import { LatchGateError } from "../../core/errors.ts";
 import { RUNNER_COMMAND, RUNNER_MODE } from "../runner-command.ts";
-import { type Answer, forbiddenActs, POOL_ACTS, THREADS, type Thread } from "./acts.ts";
+import { type Answer, chosenActs, forbiddenActs, POOL_ACTS, THREADS, type Thread } from "./acts.ts";
 import { LAYER_TEXT, type MissingLayer } from "./layers.ts";
 
 /** What the probe's filter answers where a runner's kills: an errno that none of the acts has otherwise (ENOTNAM). */
@@ -61,7 +61,7 @@ export function notLocked(detail: string): LatchGateError {
 }
 
 function expectations(): ReadonlyMap<string, number> {
-  const acts = forbiddenActs(1);
+  const acts = chosenActs(1, null);
   const expected = new Map<string, number>();
   for (const thread of THREADS)
     if (thread === "pool")

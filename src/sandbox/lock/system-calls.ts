@@ -88,6 +88,7 @@ export const X64 = {
   readlinkat: 267,
   unshare: 272,
   set_robust_list: 273,
+  epoll_pwait: 281,
   accept4: 288,
   dup3: 292,
   pipe2: 293,

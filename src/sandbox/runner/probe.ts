@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { mkdir, readFile, rename, symlink, unlink } from "node:fs/promises";
 import { messageOf } from "../../core/errors.ts";
 import { workerEntry } from "../../core/self.ts";
-import { attempt, forbiddenActs, type PoolAct } from "../lock/acts.ts";
+import { attempt, chosenActs, type PoolAct } from "../lock/acts.ts";
 import { VERDICT } from "../lock/bpf.ts";
 import { openKernel } from "../lock/kernel.ts";
 import { lockProcess } from "../lock/lock.ts";
@@ -21,7 +21,7 @@ const STDOUT = 1;
 export async function probeMain(words: readonly string[]): Promise<void> {
   const [thread, only] = words;
   const kernel = openKernel();
-  const acts = forbiddenActs(process.ppid);
+  const acts = chosenActs(process.ppid, only ?? null);
   // Threads that are there before the lock: the pool's, and a worker.
   await readFile("/dev/null");
   const worker = thread === undefined || thread === "worker" ? await startWorker() : null;
@@ -32,8 +32,7 @@ export async function probeMain(words: readonly string[]): Promise<void> {
   writeSync(STDOUT, BEFORE_ACT);
   const tried: Tried[] = [];
   if (thread === undefined || thread === "main")
-    for (const act of acts)
-      if (only === undefined || only === act.name) tried.push(["main", act.name, attempt(kernel, act)]);
+    for (const act of acts) tried.push(["main", act.name, attempt(kernel, act)]);
   if (thread === undefined || thread === "pool")
     for (const [name, call] of Object.entries(POOL_CALLS))
       if (only === undefined || only === name) tried.push(["pool", name, await call()]);
