@@ -245,6 +245,8 @@ export class RunnerProcess implements RunnerLink {
     }
     if (kind === FRAME.hostCall) this.calls.asked(place);
     if (execution.frame(kind, payload)) this.free(call, place);
+    // One that waits for the host leaves the thread to another.
+    else if (kind === FRAME.hostCall) this.onFree();
   }
 
   /** Set by the pool: room for another call. */

@@ -47,24 +47,31 @@ describe("a gate whose runners lack a layer does not start", () => {
       );
     });
 
-  traced("unless it is told to, and then it says so in the banner, the log, the status and a line", async () => {
-    await using gate = await startGate({
-      policy: openPolicy(),
-      files: { "README.md": "# hello\n" },
-      config: "[sandbox]\nunsafe_unlocked = true",
-      wrapper: tampered("seccomp:retval=0"),
-    });
-    expect(gate.banner.unsafe).toBe("unsafe_unlocked");
-    expect(gate.stderr()).toContain("unsafe_unlocked: runners are without no_new_privileges, system_calls;");
-    const agent = await WireAgent.connect(gate.clientSocket);
-    expect((await agent.execute("fs_read", { path: "README.md" })).status).toBe(200);
-    const started = readRows(gate.ledger)
-      .map(payloadOf)
-      .find(({ type }) => type === "gate.started");
-    expect(started?.unsafe).toEqual(["unsafe_unlocked"]);
-    const { stdout } = await gate.run("status", "--json");
-    expect(JSON.parse(stdout)).toMatchObject({ sandbox_layers_missing: ["no_new_privileges", "system_calls"] });
-  });
+  traced(
+    "unless it is told to, and then it says so in the banner, the log, the status and a line",
+    async () => {
+      await using gate = await startGate({
+        policy: openPolicy(),
+        files: { "README.md": "# hello\n" },
+        config: "[sandbox]\nunsafe_unlocked = true",
+        wrapper: tampered("seccomp:retval=0"),
+      });
+      expect(gate.banner.unsafe).toBe("unsafe_unlocked");
+      expect(gate.stderr()).toContain(
+        "unsafe_unlocked: runners are without no_new_privileges, system_calls;",
+      );
+      const agent = await WireAgent.connect(gate.clientSocket);
+      expect((await agent.execute("fs_read", { path: "README.md" })).status).toBe(200);
+      const started = readRows(gate.ledger)
+        .map(payloadOf)
+        .find(({ type }) => type === "gate.started");
+      expect(started?.unsafe).toEqual(["unsafe_unlocked"]);
+      const { stdout } = await gate.run("status", "--json");
+      expect(JSON.parse(stdout)).toMatchObject({
+        sandbox_layers_missing: ["no_new_privileges", "system_calls"],
+      });
+    },
+  );
 
   traced("and doctor names it", async () => {
     const folder = mkdtempSync(join(tmpdir(), "latchgate-"));
@@ -129,13 +136,20 @@ describe("a gate whose runners have every layer", () => {
 });
 
 describe("the probe", () => {
-  traced("finds a filter that is not there, and does not take a process's other ends for its death", async () => {
-    const self = [...tampered("seccomp:retval=0"), BINARY];
-    const found = await probeLock({ self, timeoutMs: 60_000 });
-    for (const told of ["socket from the main thread", "socket from the worker thread", "readFile from the pool"])
-      expect(found.some((line) => line.startsWith(told))).toBe(true);
-    expect(found.some((line) => line.endsWith("not with its death"))).toBe(true);
-  });
+  traced(
+    "finds a filter that is not there, and does not take a process's other ends for its death",
+    async () => {
+      const self = [...tampered("seccomp:retval=0"), BINARY];
+      const found = await probeLock({ self, timeoutMs: 60_000 });
+      for (const told of [
+        "socket from the main thread",
+        "socket from the worker thread",
+        "readFile from the pool",
+      ])
+        expect(found.some((line) => line.startsWith(told))).toBe(true);
+      expect(found.some((line) => line.endsWith("not with its death"))).toBe(true);
+    },
+  );
 
   test("is not content with a program that does nothing, dies at once, or never ends", async () => {
     for (const self of [["/bin/true"], ["/bin/sh", "-c", "kill -SYS $$"], ["/bin/sh", "-c", "read x <&2"]])

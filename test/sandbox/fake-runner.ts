@@ -6,7 +6,9 @@ import { WORLD_FUNCTIONS } from "../../src/sandbox/wit/world.ts";
 
 const lie = process.env.FAKE_RUNNER ?? "";
 const version = lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION;
-const hello = encodeFrame(FRAME.hello, 0, encodeHello({ version, missing: [] }));
+const greeting = encodeHello({ version, missing: [] });
+if (lie === "unknown layer") greeting[7] = 1;
+const hello = encodeFrame(FRAME.hello, 0, greeting);
 
 /** A host call as an honest runner would send it. */
 function asking(name: string, value: Parameters<typeof encodeValue>[1]): Uint8Array {
@@ -61,6 +63,20 @@ function lies(call: number): readonly Uint8Array[] {
       return [encodeFrame(FRAME.log, call, new Uint8Array(5000))];
     case "broken end":
       return [encodeFrame(FRAME.ended, call, Uint8Array.of(77))];
+    case "host call after the end":
+      return [encodeFrame(FRAME.returned, call, OK), encodeFrame(FRAME.hostCall, call, request)];
+    case "log after the end":
+      return [
+        encodeFrame(FRAME.ended, call, Buffer.from("\0gone")),
+        encodeFrame(FRAME.log, call, Buffer.from("\0x")),
+      ];
+    case "host call of nobody":
+      return [encodeFrame(FRAME.hostCall, 0, request)];
+    case "cut frame":
+      setImmediate(() => process.exit(0));
+      return [encodeFrame(FRAME.returned, call, OK).subarray(0, 12)];
+    case "call let go of":
+      return [encodeFrame(FRAME.cancelled, call), encodeFrame(FRAME.hostCall, call, request)];
     case "exit":
       process.exit(3);
       return [];
@@ -73,6 +89,11 @@ const reader = new FrameReader({
   limit: () => 2 ** 30,
   frame(kind, call) {
     if (kind === FRAME.execute) socket.write(Buffer.concat(lies(call)));
+    // A call that is over asks once more before it lets go.
+    if (kind === FRAME.cancel && lie === "host call after the deadline")
+      socket.write(
+        Buffer.concat([encodeFrame(FRAME.hostCall, call, request), encodeFrame(FRAME.cancelled, call)]),
+      );
   },
 });
 const connect = Bun.connect as unknown as (options: object) => Promise<{ write(bytes: Uint8Array): number }>; // takes a descriptor too

@@ -40,6 +40,8 @@ const ALLOWED: readonly SystemCall[] = [
   "write",
   "close",
   "rt_sigreturn",
+  // How the collector's thread stops another, also when a runner has been idle for ten seconds.
+  "rt_sigsuspend",
   "clock_gettime",
   "gettimeofday",
   "getcpu",
@@ -69,6 +71,8 @@ const REFUSED: readonly SystemCall[] = [
   "pipe2",
   "dup",
   "mremap",
+  "rt_sigaction",
+  "sigaltstack",
 ];
 
 /**
