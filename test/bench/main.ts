@@ -1,13 +1,16 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
+ * `-- --group sandbox` measures a runner alone.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
 import { describeMachine } from "./machine.ts";
+import { measureRunner, runnerTable } from "./runner-speed.ts";
 import { publishTable, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
 
@@ -42,13 +45,22 @@ async function bench(publish: boolean): Promise<void> {
   }
 }
 
-const unknown = process.argv.slice(2).filter((word) => word !== "--publish");
-if (unknown.length > 0) {
-  console.error(`unknown argument ${unknown.join(" ")}; the only one is --publish`);
+/** What is measured, by the name that `--group` takes. */
+const GROUPS: Readonly<Record<string, (publish: boolean) => Promise<void>>> = {
+  gate: bench,
+  sandbox: async () => console.log(runnerTable(await measureRunner())),
+};
+
+const { values } = parseArgs({
+  options: { publish: { type: "boolean", default: false }, group: { type: "string", default: "gate" } },
+});
+const group = Object.hasOwn(GROUPS, values.group) ? GROUPS[values.group] : undefined;
+if (group === undefined) {
+  console.error(`unknown group ${values.group}; there is ${Object.keys(GROUPS).join(", ")}`);
   process.exit(2);
 }
 try {
-  await bench(process.argv.includes("--publish"));
+  await group(values.publish);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
