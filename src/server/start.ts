@@ -114,7 +114,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       report(
         `the clock stands ${Math.ceil(behind / 1000)} s before the log's last time; leases, holds and proofs go by the log's`,
       );
-    const components = await loadComponents(registry, at.providers, sandbox);
+    const components = await loadComponents(registry, at.providers, sandbox, config.sandbox.unsafe_unlocked);
     const reader = new LedgerReader(at.ledger, at.payloads);
     cleanup.push(() => reader.close());
     const uid = process.getuid?.() ?? -1;

@@ -25,7 +25,7 @@ export async function runnerMain(words: readonly string[]): Promise<void> {
     case RUNNER_MODE.unlocked:
       return serve(false, lockProcess);
     case RUNNER_MODE.validate:
-      return validateMain();
+      return validateMain(words[1]);
     case RUNNER_MODE.probe:
       return probeMain(words.slice(1));
     default:
