@@ -16,7 +16,15 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   const action = call.action.id;
   const door = gate.host.door({ plan, limits, deadline, signal, action, caller: { tenant, principal } });
   const run = async () =>
-    gate.sandbox.run({ digest, task: call.action.task(plan), limits, deadline, door, signal });
+    gate.sandbox.run({
+      digest,
+      tenant: call.caller.tenant,
+      task: call.action.task(plan),
+      limits,
+      deadline,
+      door,
+      signal,
+    });
   const ran = await run().catch((error: unknown) => ({
     status: "internal_error" as const,
     detail: messageOf(error),
