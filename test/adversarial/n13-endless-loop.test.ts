@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { BINARY } from "../gate-process.ts";
 import { answers, asksFor, SPINS } from "../sandbox/guests.ts";
-import { admit, held, openSandbox, run, ScriptedDoor, until } from "../sandbox/laboratory.ts";
+import { admit, ENDLESS, held, openSandbox, run, ScriptedDoor, until } from "../sandbox/laboratory.ts";
 
 let sandbox: Sandbox | undefined;
 
@@ -26,7 +26,7 @@ test("ends at its deadline, its neighbour goes on, and every core is free and ev
   await asked;
   const ended: string[] = [];
   const note = (name: string) => () => ended.push(name);
-  const loop = run(opened, spins, { deadline: performance.now() + 200 });
+  const loop = run(opened, spins, { limits: ENDLESS, deadline: performance.now() + 200 });
   const told = loop.then(note("the loop"));
   expect(await loop).toMatchObject({ status: "deadline", ioCalls: 0 });
   // Its deadline and the grace for letting go; whatever still spins after that is killed.
@@ -56,7 +56,11 @@ test("does not keep new calls waiting: the spare takes them while it computes", 
   const spins = await admit(opened, SPINS);
   const quick = await admit(opened, answers('{"ok":true}'));
   const stop = new AbortController();
-  const loop = run(opened, spins, { signal: stop.signal, deadline: performance.now() + 600_000 });
+  const loop = run(opened, spins, {
+    limits: ENDLESS,
+    signal: stop.signal,
+    deadline: performance.now() + 600_000,
+  });
   const [busy] = opened.stats().runners;
   const pid = busy?.pid ?? 0;
   const before = cpuTicks(pid);
