@@ -1,17 +1,26 @@
 import type { KeyObject } from "node:crypto";
 import { admitEd25519 } from "../../keys/admission.ts";
 import { thumbprint } from "../../keys/jwk.ts";
-import { isFault, readPayload } from "../entry/entry.ts";
+import { type EntryPayload, isFault, readPayload } from "../entry/entry.ts";
 import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
+import { grantFault } from "./grants-table.ts";
+import { projectionFaults } from "./projection.ts";
+import type { FileRow } from "./rows.ts";
 
-/** What can be said of an entry without those before it. */
+/**
+ * An entry of which all holds that can be seen without those before it: canonical form, a closed and canonical
+ * payload, the signature of the key whose thumbprint the header names, and every column beside it, the table of grants
+ * included. Whether that key may sign there is for the one who knows the log.
+ */
 export interface Vouched {
   readonly leaf: Buffer;
-  /**
-   * In canonical form, its payload closed and canonical, and signed by the key whose thumbprint its header names.
-   * Whether that key may sign there is for the one who knows the log. False says nothing: look again.
-   */
-  readonly sound: boolean;
+  readonly kid: string;
+  readonly payload: EntryPayload;
+}
+
+/** With the payload's text, as it was signed. */
+export interface VouchedText extends Vouched {
+  readonly text: string;
 }
 
 /** Verifying keys by thumbprint, which names its key by itself: it matters not who gave the key. */
@@ -28,45 +37,27 @@ export function keyDirectory(keys: readonly string[]): KeyDirectory {
   return directory;
 }
 
-export function vouch(jws: string, keys: KeyDirectory): Vouched {
-  const opened = openJws(jws);
+/** Null when something does not hold, or is not known: then the row has to be looked at by who can say what. */
+export function vouch(row: FileRow, keys: KeyDirectory): VouchedText | null {
+  const { jws, hash } = row;
+  const opened = typeof jws === "string" ? openJws(jws) : null;
   const key = opened === null ? undefined : keys.get(opened.kid);
-  const sound =
-    opened !== null && key !== undefined && !isFault(readPayload(opened.payload)) && verifyJws(opened, key);
-  return { leaf: leafHash(jws), sound };
+  if (typeof jws !== "string" || opened === null || key === undefined) return null;
+  const payload = readPayload(opened.payload);
+  if (isFault(payload) || payload.seq !== row.seq || !verifyJws(opened, key)) return null;
+  const leaf = leafHash(jws);
+  if (!(hash instanceof Uint8Array) || !leaf.equals(hash)) return null;
+  if (projectionFaults(row, payload).length > 0 || grantFault(row, payload) !== null) return null;
+  return { leaf, kid: opened.kid, payload, text: opened.payload };
 }
 
-/** No compact JWS has it (RFC 7515 §7.1); and without it the bytes of a text are the text. */
-const FOREIGN = /[^A-Za-z0-9_.-]/;
-
-/** Entries as bytes that change threads without a copy: lines of ASCII. What no entry can be goes as nothing. */
-export function packEntries(entries: readonly string[]): Uint8Array<ArrayBuffer> {
-  const lines = entries.map((jws) => (FOREIGN.test(jws) ? "" : jws));
-  return new TextEncoder().encode(lines.join("\n"));
-}
-
-const RECORD = 33;
-
-/** One record per entry: 1 or 0 for sound, and the leaf hash. */
-export function vouchPacked(packed: Uint8Array, keys: KeyDirectory): Uint8Array<ArrayBuffer> {
-  const entries = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength)
-    .toString("utf8")
-    .split("\n");
-  const answer = new Uint8Array(entries.length * RECORD);
-  for (const [i, jws] of entries.entries()) {
-    const { leaf, sound } = vouch(jws, keys);
-    answer[i * RECORD] = sound ? 1 : 0;
-    answer.set(leaf, i * RECORD + 1);
+/** All of them, or null when not all can be vouched for. */
+export function vouchAll(rows: readonly FileRow[], keys: KeyDirectory): VouchedText[] | null {
+  const vouched: VouchedText[] = [];
+  for (const row of rows) {
+    const one = vouch(row, keys);
+    if (one === null) return null;
+    vouched.push(one);
   }
-  return answer;
-}
-
-/** Reads an answer; an entry that is not sound went there changed, perhaps, so its leaf hash is made here. */
-export function unpackVouched(answer: Uint8Array, entries: readonly string[]): Vouched[] {
-  if (answer.length !== entries.length * RECORD) throw new RangeError("an answer for other entries");
-  return entries.map((jws, i) => {
-    const sound = answer[i * RECORD] === 1;
-    const leaf = sound ? Buffer.from(answer.subarray(i * RECORD + 1, (i + 1) * RECORD)) : leafHash(jws);
-    return { leaf, sound };
-  });
+  return vouched;
 }
