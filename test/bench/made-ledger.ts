@@ -33,7 +33,8 @@ function task(act: string, input: unknown): Task {
   return { act, input, payloads: [] };
 }
 
-function opening(): readonly Task[] {
+/** What a gate writes before any call: its start, and the lease of the session. */
+export function opening(): readonly Task[] {
   const started: StartInput = {
     gateVersion: "bench",
     boundary: "uid",
@@ -66,7 +67,7 @@ function opening(): readonly Task[] {
 }
 
 /** A grant and its receipt, as a file that was read leaves them. */
-function call(): readonly Task[] {
+export function call(): readonly Task[] {
   const traceId = newId();
   const grantId = newId();
   const now = rfc3339(Date.now());

@@ -66,7 +66,7 @@ test("what is vouched for first is judged as what is looked at entry by entry", 
 const KEY = /"x":"([^"]+)"/g;
 
 test("a thread vouches for an entry under a key that it was given, and for nothing else", () => {
-  const rows = withDatabase(log.ledger, (db) => rowsBetween(db, { from: 0, to: 3 }));
+  const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 0, to: 3 })]);
   const [opening, second] = rows as [FileRow, FileRow];
   const jws = String(second.jws);
   const opened = Buffer.from(String(opening.jws).split(".")[1] ?? "", "base64url").toString();
@@ -108,7 +108,7 @@ test("a thread vouches for an entry under a key that it was given, and for nothi
 });
 
 test("an entry that was vouched for, signed by a retired key or not yet in force, is damage all the same", () => {
-  const rows = withDatabase(log.ledger, (db) => rowsBetween(db, { from: 0, to: ENTRIES }));
+  const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 0, to: ENTRIES })]);
   const vouched = vouchAll(rows, keyDirectory(withDatabase(log.ledger, keysNamedIn))) ?? [];
   const kids = [...new Set(vouched.map(({ kid }) => kid))];
   for (const at of [1300, 1100]) {
@@ -127,7 +127,7 @@ test("an entry that was vouched for, signed by a retired key or not yet in force
 });
 
 test("what a thread vouches for arrives as it was", () => {
-  const rows = withDatabase(log.ledger, (db) => rowsBetween(db, { from: 1199, to: 1210 }));
+  const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 1199, to: 1210 })]);
   const keys = withDatabase(log.ledger, keysNamedIn);
   const vouched = vouchAll(rows, keyDirectory(keys)) ?? [];
   expect(vouched).toHaveLength(11);

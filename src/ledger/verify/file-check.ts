@@ -65,23 +65,13 @@ export class FileCheck {
   /** Takes all there is, in this thread alone. */
   takeAll(keys: KeyDirectory): void {
     if (!this.dense) this.takeRows(rowsFrom(this.db, this.from));
-    else
-      for (const range of this.ranges()) {
-        const rows = rowsBetween(this.db, range);
-        this.take(rows, vouchAll(rows, keys));
-      }
+    else for (const range of this.ranges()) this.take(range, vouchAll(rowsBetween(this.db, range), keys));
   }
 
-  /** Takes the entries of a range that another thread was asked to vouch for; null when it could not. */
-  takeRange(range: Range, vouched: readonly Vouched[] | null): void {
-    const whole = vouched !== null && vouched.length === range.to - range.from;
-    if (whole) this.take([], vouched);
-    else this.takeRows(rowsBetween(this.db, range));
-  }
-
-  private take(rows: Iterable<FileRow>, vouched: readonly Vouched[] | null): void {
-    if (vouched === null) {
-      this.takeRows(rows);
+  /** Takes the entries of a range that somebody has been asked to vouch for; null when it could not. */
+  take(range: Range, vouched: readonly Vouched[] | null): void {
+    if (vouched === null || vouched.length !== range.to - range.from) {
+      this.takeRows(rowsBetween(this.db, range));
       return;
     }
     for (const one of vouched) {

@@ -63,7 +63,7 @@ async function takeRanges(check: FileCheck, pool: VouchPool): Promise<void> {
   const underWay: { readonly range: Range; readonly vouched: Promise<Vouched[] | null> }[] = [];
   const settle = async () => {
     const oldest = underWay.shift();
-    if (oldest !== undefined) check.takeRange(oldest.range, await oldest.vouched);
+    if (oldest !== undefined) check.take(oldest.range, await oldest.vouched);
   };
   for (const range of check.ranges()) {
     const vouched = pool.vouch(range);

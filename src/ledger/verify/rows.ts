@@ -28,11 +28,11 @@ export function rowsFrom(db: Database, from: number | null): Iterable<FileRow> {
   return db.query<FileRow, [number]>(`${ROWS} WHERE e.seq >= ? ORDER BY e.seq`).iterate(from);
 }
 
-/** The rows of a range, `to` excluded. */
-export function rowsBetween(db: Database, { from, to }: Range): FileRow[] {
+/** The rows of a range, one after the other. */
+export function rowsBetween(db: Database, { from, to }: Range): Iterable<FileRow> {
   return db
     .query<FileRow, [number, number]>(`${ROWS} WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq`)
-    .all(from, to);
+    .iterate(from, to);
 }
 
 /** Positions `from` to before `to`. */

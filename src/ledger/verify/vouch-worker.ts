@@ -30,8 +30,7 @@ self.onmessage = ({ data }: MessageEvent<VouchTask>) => {
       return;
     }
     if (file === null) throw new TypeError("no file has been opened");
-    const rows = rowsBetween(file.db, data.range);
-    const vouched = vouchAll(rows, file.keys);
+    const vouched = vouchAll(rowsBetween(file.db, data.range), file.keys);
     const batch = vouched === null ? null : packVouched(vouched);
     const answer: VouchAnswer = { kind: "vouched", id: data.id, batch };
     self.postMessage(answer, batch === null ? [] : [batch.leaves.buffer, batch.signers.buffer]);

@@ -51,11 +51,16 @@ export function vouch(row: FileRow, keys: KeyDirectory): VouchedText | null {
   return { leaf, kid: opened.kid, payload, text: opened.payload };
 }
 
-/** All of them, or null when not all can be vouched for. */
-export function vouchAll(rows: readonly FileRow[], keys: KeyDirectory): VouchedText[] | null {
+/** Characters of a batch: what an attacker made longer is looked at row by row, in flat memory. */
+const LONGEST = 16_777_216;
+
+/** All of them, or null when not all can be vouched for, or they are too long to be held at once. */
+export function vouchAll(rows: Iterable<FileRow>, keys: KeyDirectory): VouchedText[] | null {
   const vouched: VouchedText[] = [];
+  let length = 0;
   for (const row of rows) {
-    const one = vouch(row, keys);
+    length += typeof row.jws === "string" ? row.jws.length : 0;
+    const one = length > LONGEST ? null : vouch(row, keys);
     if (one === null) return null;
     vouched.push(one);
   }
