@@ -7,7 +7,7 @@ import { LogVerifier } from "../../src/ledger/verify/log-verifier.ts";
 import { keysNamedIn } from "../../src/ledger/verify/named-keys.ts";
 import { type FileRow, rowsBetween } from "../../src/ledger/verify/rows.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
-import { keyDirectory, vouch, vouchAll } from "../../src/ledger/verify/vouch.ts";
+import { KeyDirectory, vouch, vouchFirst } from "../../src/ledger/verify/vouch.ts";
 import { packVouched, unpackVouched } from "../../src/ledger/verify/vouched-batch.ts";
 import { leafOf, readRows, withDatabase } from "./forge.ts";
 import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
@@ -70,10 +70,10 @@ test("a thread vouches for an entry under a key that it was given, and for nothi
   const [opening, second] = rows as [FileRow, FileRow];
   const jws = String(second.jws);
   const opened = Buffer.from(String(opening.jws).split(".")[1] ?? "", "base64url").toString();
-  const directory = keyDirectory([...opened.matchAll(KEY)].flatMap(([, key]) => key ?? []));
+  const directory = new KeyDirectory([...opened.matchAll(KEY)].flatMap(([, key]) => key ?? []));
   const vouched = vouch(second, directory);
   expect(vouched).toMatchObject({ leaf: leafOf(jws), payload: { seq: 1, type: "gate.stopped" } });
-  expect(vouch(second, new Map())).toBeNull();
+  expect(vouch(second, new KeyDirectory([]))).toBeNull();
   const [header = "", , signature = ""] = jws.split(".");
   const other = String(opening.jws).split(".")[2];
   const texts = [
@@ -103,15 +103,18 @@ test("a thread vouches for an entry under a key that it was given, and for nothi
     { principal: "uid:1" },
     { tenant: "" },
   ];
+  expect(vouchFirst([opening, second], 0, directory)).toHaveLength(2);
+  expect(vouchFirst([opening, second, second], 0, directory)).toHaveLength(2);
+  expect(vouchFirst([opening, second], 1, directory)).toHaveLength(0);
   for (const change of beside) {
     expect(vouch({ ...second, ...change }, directory)).toBeNull();
-    expect(vouchAll([opening, { ...second, ...change }], directory)).toBeNull();
+    expect(vouchFirst([opening, { ...second, ...change }, second], 0, directory)).toHaveLength(1);
   }
 });
 
 test("an entry that was vouched for, signed by a retired key or not yet in force, is damage all the same", () => {
   const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 0, to: ENTRIES })]);
-  const vouched = vouchAll(rows, keyDirectory(withDatabase(log.ledger, keysNamedIn))) ?? [];
+  const vouched = vouchFirst(rows, 0, new KeyDirectory(withDatabase(log.ledger, keysNamedIn)));
   const kids = [...new Set(vouched.map(({ kid }) => kid))];
   for (const at of [1300, 1100]) {
     const verifier = new LogVerifier([]);
@@ -131,7 +134,7 @@ test("an entry that was vouched for, signed by a retired key or not yet in force
 test("what a thread vouches for arrives as it was", () => {
   const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 1199, to: 1210 })]);
   const keys = withDatabase(log.ledger, keysNamedIn);
-  const vouched = vouchAll(rows, keyDirectory(keys)) ?? [];
+  const vouched = vouchFirst(rows, 1199, new KeyDirectory(keys));
   expect(vouched).toHaveLength(11);
   expect(new Set(vouched.map(({ kid }) => kid)).size).toBe(3);
   const batch = packVouched(vouched);

@@ -17,7 +17,7 @@ import {
   rowsFrom,
 } from "./rows.ts";
 import { startSince } from "./since.ts";
-import { type KeyDirectory, type Vouched, vouchAll } from "./vouch.ts";
+import { type KeyDirectory, type Vouched, vouchFirst } from "./vouch.ts";
 
 /** Entries that are vouched for at once: what bounds the memory of a thread. */
 const BATCH = 256;
@@ -65,20 +65,20 @@ export class FileCheck {
   /** Takes all there is, in this thread alone. */
   takeAll(keys: KeyDirectory): void {
     if (!this.dense) this.takeRows(rowsFrom(this.db, this.from));
-    else for (const range of this.ranges()) this.take(range, vouchAll(rowsBetween(this.db, range), keys));
+    else
+      for (const range of this.ranges())
+        this.take(range, vouchFirst(rowsBetween(this.db, range), range.from, keys));
   }
 
-  /** Takes the entries of a range that somebody has been asked to vouch for; null when it could not. */
-  take(range: Range, vouched: readonly Vouched[] | null): void {
-    if (vouched === null || vouched.length !== range.to - range.from) {
-      this.takeRows(rowsBetween(this.db, range));
-      return;
-    }
+  /** Takes the entries of a range, of which the first ones have been vouched for. */
+  take({ from, to }: Range, vouched: readonly Vouched[]): void {
     for (const one of vouched) {
       const payload = this.verifier.takeVouched(one);
       this.grants.holds(one.payload);
       this.taken(payload);
     }
+    const rest = from + vouched.length;
+    if (rest < to) this.takeRows(rowsBetween(this.db, { from: rest, to }));
   }
 
   private takeRows(rows: Iterable<FileRow>): void {

@@ -6,7 +6,7 @@ import { openLedgerFile } from "./open-file.ts";
 import type { VerifyOptions } from "./options.ts";
 import type { VerifyReport } from "./report.ts";
 import type { Range } from "./rows.ts";
-import { keyDirectory, type Vouched } from "./vouch.ts";
+import { KeyDirectory, type Vouched } from "./vouch.ts";
 import { VouchPool } from "./vouch-pool.ts";
 
 /** Verifies a ledger file in this thread. Throws `ledger_unreadable` when it is none. */
@@ -15,7 +15,7 @@ export function verifyLedgerFile(path: string, options: VerifyOptions): VerifyRe
   try {
     return file.db.transaction(() => {
       const check = new FileCheck(file.db, options);
-      check.takeAll(keyDirectory(keysNamedIn(file.db)));
+      check.takeAll(new KeyDirectory(keysNamedIn(file.db)));
       return check.finish();
     })();
   } catch (cause) {
@@ -48,7 +48,7 @@ export async function verifyLedgerFileWith(
     if (check.dense && check.total >= WORTH_THREADS) {
       pool = new VouchPool(threads, file.source, keys);
       await takeRanges(check, pool);
-    } else check.takeAll(keyDirectory(keys));
+    } else check.takeAll(new KeyDirectory(keys));
     return check.finish();
   } catch (cause) {
     throw broken(path, cause);
@@ -60,7 +60,7 @@ export async function verifyLedgerFileWith(
 
 /** Ranges are vouched for in any order, and taken in theirs. */
 async function takeRanges(check: FileCheck, pool: VouchPool): Promise<void> {
-  const underWay: { readonly range: Range; readonly vouched: Promise<Vouched[] | null> }[] = [];
+  const underWay: { readonly range: Range; readonly vouched: Promise<Vouched[]> }[] = [];
   const settle = async () => {
     const oldest = underWay.shift();
     if (oldest !== undefined) check.take(oldest.range, await oldest.vouched);

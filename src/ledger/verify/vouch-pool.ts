@@ -7,7 +7,7 @@ import type { VouchAnswer, VouchTask } from "./vouch-worker.ts";
 import { unpackVouched } from "./vouched-batch.ts";
 
 interface Waiting {
-  resolve(vouched: Vouched[] | null): void;
+  resolve(vouched: Vouched[]): void;
   reject(error: LedgerError): void;
 }
 
@@ -39,8 +39,8 @@ export class VouchPool {
     return this.workers.length * 2;
   }
 
-  /** The entries of a range in order; null when not all of them can be vouched for. */
-  vouch(range: Range): Promise<Vouched[] | null> {
+  /** The first entries of a range in order, as far as they can be vouched for. */
+  vouch(range: Range): Promise<Vouched[]> {
     if (this.failed !== null) return Promise.reject(this.failed);
     const id = this.next++;
     const worker = this.workers[id % this.workers.length];
@@ -57,7 +57,7 @@ export class VouchPool {
       return;
     }
     const { id, batch } = answer;
-    this.waiting.get(id)?.resolve(batch === null ? null : unpackVouched(batch));
+    this.waiting.get(id)?.resolve(unpackVouched(batch));
     this.waiting.delete(id);
   }
 

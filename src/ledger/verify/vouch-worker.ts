@@ -3,7 +3,7 @@ import type { Database } from "bun:sqlite";
 import { messageOf } from "../../core/errors.ts";
 import { type LedgerSource, openSource } from "./open-file.ts";
 import { type Range, rowsBetween } from "./rows.ts";
-import { type KeyDirectory, keyDirectory, vouchAll } from "./vouch.ts";
+import { KeyDirectory, vouchFirst } from "./vouch.ts";
 import { packVouched, type VouchedBatch } from "./vouched-batch.ts";
 
 declare const self: Worker;
@@ -13,8 +13,8 @@ export type VouchTask =
   | { readonly kind: "range"; readonly id: number; readonly range: Range };
 
 export type VouchAnswer =
-  /** Null when it can't vouch for all of the range. */
-  | { readonly kind: "vouched"; readonly id: number; readonly batch: VouchedBatch | null }
+  /** Of the first entries of the range, as far as it can vouch for them. */
+  | { readonly kind: "vouched"; readonly id: number; readonly batch: VouchedBatch }
   /** The file can't be read there. */
   | { readonly kind: "unreadable"; readonly why: string };
 
@@ -26,14 +26,14 @@ self.onmessage = ({ data }: MessageEvent<VouchTask>) => {
       const db = openSource(data.source);
       // One state of the file for all ranges.
       db.run("BEGIN");
-      file = { db, keys: keyDirectory(data.keys) };
+      file = { db, keys: new KeyDirectory(data.keys) };
       return;
     }
     if (file === null) throw new TypeError("no file has been opened");
-    const vouched = vouchAll(rowsBetween(file.db, data.range), file.keys);
-    const batch = vouched === null ? null : packVouched(vouched);
-    const answer: VouchAnswer = { kind: "vouched", id: data.id, batch };
-    self.postMessage(answer, batch === null ? [] : [batch.leaves.buffer, batch.signers.buffer]);
+    const { id, range } = data;
+    const batch = packVouched(vouchFirst(rowsBetween(file.db, range), range.from, file.keys));
+    const answer: VouchAnswer = { kind: "vouched", id, batch };
+    self.postMessage(answer, [batch.leaves.buffer, batch.signers.buffer]);
   } catch (cause) {
     self.postMessage({ kind: "unreadable", why: messageOf(cause) } satisfies VouchAnswer);
   }
