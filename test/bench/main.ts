@@ -37,7 +37,8 @@ async function bench(publish: boolean, million: boolean): Promise<void> {
         ),
     });
     const verify = await measureVerify(folder, million ? [ENTRIES, MILLION] : [ENTRIES]);
-    const table = speedTable({ machine, version: VERSION, calls, verify });
+    const command = `npm run bench${million ? " -- --million" : ""}`;
+    const table = speedTable({ command, machine, version: VERSION, calls, verify });
     console.log(`\n${table}`);
     if (publish) publishTable(join(ROOT, "README.md"), table);
   } finally {

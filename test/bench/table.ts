@@ -4,6 +4,8 @@ import type { Machine } from "./machine.ts";
 import type { VerifyRow, VerifySpeed } from "./verify-speed.ts";
 
 export interface SpeedReport {
+  /** What measured it. */
+  readonly command: string;
   readonly machine: Machine;
   readonly version: string;
   readonly calls: readonly CallRow[];
@@ -13,7 +15,7 @@ export interface SpeedReport {
 const whole = (value: number) => Math.round(value).toLocaleString("en-US");
 
 /** The report as markdown. */
-export function speedTable({ machine, version, calls, verify }: SpeedReport): string {
+export function speedTable({ command, machine, version, calls, verify }: SpeedReport): string {
   const rows = calls.map((row) =>
     [
       `\`${row.action}\``,
@@ -25,7 +27,7 @@ export function speedTable({ machine, version, calls, verify }: SpeedReport): st
       row.actsPerGroup.toFixed(1),
     ].join(" | "),
   );
-  return `\`npm run bench\`, version ${version}, ${machine.date}. ${machine.cpu}, ${machine.cores} cores, shared with the load generator and the upstream, load average ${machine.loadAverage.toFixed(1)} before the run; Linux ${machine.kernel}; ledger on ${machine.fileSystem}, where one fdatasync takes ${machine.fdatasyncMs.toFixed(2)} ms (median of 200 appends of 4 KiB).
+  return `\`${command}\`, version ${version}, ${machine.date}. ${machine.cpu}, ${machine.cores} cores, shared with the load generator and the upstream, load average ${machine.loadAverage.toFixed(1)} before the run; Linux ${machine.kernel}; ledger on ${machine.fileSystem}, where one fdatasync takes ${machine.fdatasyncMs.toFixed(2)} ms (median of 200 appends of 4 KiB).
 
 Every call has a fresh DPoP proof, is decided by policy, runs in a fresh WebAssembly instance, and is answered after its grant and its receipt have each been synced to disk.
 

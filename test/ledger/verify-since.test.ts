@@ -3,11 +3,12 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { CompactTree } from "../../src/ledger/tree.ts";
+import { TreeStore } from "../../src/ledger/tree-store.ts";
 import { readAnchor } from "../../src/ledger/verify/anchors.ts";
 import { verifyLedgerFile } from "../../src/ledger/verify/file.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
 import { TrustedPrefix } from "../../src/ledger/verify/trusted-prefix.ts";
-import { leafOf, readRows, withDatabase, writeNodes } from "./forge.ts";
+import { leafOf, payloadText, readRows, withDatabase, writeNodes } from "./forge.ts";
 import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
 const ENTRIES = 300;
@@ -93,9 +94,34 @@ describe("what does not lead to the root takes nothing on its word: all is check
     expect(since("DROP TABLE nodes")).toMatchObject({ since: null, exit_code: 0 });
   });
 
-  test("the text of an entry that is needed", () => {
-    const report = since("UPDATE entries SET jws = (SELECT jws FROM entries WHERE seq = 5) WHERE seq = 0");
-    expect(report).toMatchObject({ since: null, exit_code: 10, first_damage: { seq: 0 } });
+  test("the text of an entry that is needed, its stored hash and the tree as they were", () => {
+    const report = since((path) => {
+      const [opening] = readRows(path);
+      const [header, , signature] = opening?.jws.split(".") ?? [];
+      const text = payloadText(opening?.jws ?? "").replace('"gate_version":"test"', '"gate_version":"best"');
+      const jws = [header, Buffer.from(text).toString("base64url"), signature].join(".");
+      withDatabase(path, (db) => db.query("UPDATE entries SET jws = ? WHERE seq = 0").run(jws));
+    });
+    expect(report).toMatchObject({ since: null, first_damage: { kind: "signature", seq: 0 } });
+  });
+
+  test("nodes that lead to an anchor of another history: it is not taken for one of this", () => {
+    const copy = join(log.dir, "copy.db");
+    copyFileSync(log.ledger, copy);
+    // 150 = 128 + 16 + 4 + 2: the last of these.
+    const forged = withDatabase(copy, (db) => {
+      db.run("UPDATE nodes SET hash = zeroblob(32) WHERE level = 1 AND idx = 74");
+      return new TreeStore(db).root(150);
+    });
+    const anchor = anchorAt(SINCE);
+    const anchors = [anchor, readAnchor(`150 ${forged.toString("hex")}`)];
+    const report = verifyLedgerFile(copy, {
+      trust: readTrust(undefined),
+      strict: true,
+      anchors,
+      since: anchor,
+    });
+    expect(report).toMatchObject({ since: SINCE, exit_code: 12 });
   });
 
   test("an entry that was put in the place of the rotation, tree and all", () => {
