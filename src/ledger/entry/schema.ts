@@ -14,16 +14,18 @@ export type Shape = Readonly<Record<string, unknown>>;
 
 type Check = (value: unknown, at: string) => string | null;
 
-/** Gives a check its shape. One of values that may hold objects says of itself when they are `canonical`. */
+/** Gives a check its shape. One of values that may hold objects has to say of itself when they are `canonical`. */
 export function shaped<T>(
   shape: Shape,
   check: Check,
-  canonical: (value: unknown) => boolean = (value) => check(value, "") === null,
+  canonical: (value: unknown) => boolean = (value) =>
+    // Of an object the check alone does not tell in which order its members stand.
+    (typeof value !== "object" || value === null) && check(value, "") === null,
 ): Schema<T> {
   return Object.assign(check, { shape, canonical });
 }
 
-/** A check that can't tell is asked again without the order. */
+/** False says nothing: then the order is looked at apart. */
 const canonicalOf = (schema: Schema<unknown>) => schema.canonical ?? (() => false);
 
 /** The empty shape stands for a schema that does not say what it admits; the published format may have none. */
