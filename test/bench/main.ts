@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
  * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published) or `sandbox` (a runner
- * alone, and what metering costs components).
+ * alone, and what metering costs components). `--million` verifies a ledger of a million entries as well, which takes
+ * minutes to make for the first time.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -19,7 +20,9 @@ import { measureVerify } from "./verify-speed.ts";
 const CONNECTIONS = [1, 4, 16, 64];
 const ENTRIES = 100_000;
 
-async function bench(publish: boolean): Promise<void> {
+const MILLION = 1_000_000;
+
+async function bench(publish: boolean, million: boolean): Promise<void> {
   const folder = resolve(process.env.LATCHGATE_BENCH_DIR ?? join(ROOT, "dist/bench"));
   const machine = describeMachine(folder);
   console.log(
@@ -38,8 +41,9 @@ async function bench(publish: boolean): Promise<void> {
           `${row.action.padEnd(10)} ${String(row.connections).padStart(2)} connections: ${Math.round(row.calls / row.seconds)} calls/s`,
         ),
     });
-    const verify = await measureVerify(folder, ENTRIES);
-    const table = speedTable({ machine, version: VERSION, calls, verify });
+    const verify = await measureVerify(folder, million ? [ENTRIES, MILLION] : [ENTRIES]);
+    const command = `npm run bench${million ? " -- --million" : ""}`;
+    const table = speedTable({ command, machine, version: VERSION, calls, verify });
     console.log(`\n${table}`);
     if (publish) publishTable(join(ROOT, "README.md"), table);
   } finally {
@@ -47,9 +51,14 @@ async function bench(publish: boolean): Promise<void> {
   }
 }
 
+interface Wanted {
+  readonly publish: boolean;
+  readonly million: boolean;
+}
+
 /** What is measured, by the name that `--group` takes; without one, everything. */
-const GROUPS: Readonly<Record<string, (publish: boolean) => Promise<void>>> = {
-  calls: bench,
+const GROUPS: Readonly<Record<string, (wanted: Wanted) => Promise<void>>> = {
+  calls: ({ publish, million }) => bench(publish, million),
   sandbox: async () => {
     console.log(runnerTable(await measureRunner()));
     console.log(meteringTable(await measureMetering()));
@@ -57,7 +66,11 @@ const GROUPS: Readonly<Record<string, (publish: boolean) => Promise<void>>> = {
 };
 
 const { values } = parseArgs({
-  options: { publish: { type: "boolean", default: false }, group: { type: "string" } },
+  options: {
+    publish: { type: "boolean", default: false },
+    million: { type: "boolean", default: false },
+    group: { type: "string" },
+  },
 });
 const chosen = Object.keys(GROUPS).filter((name) => values.group === undefined || values.group === name);
 if (chosen.length === 0) {
@@ -65,7 +78,7 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 try {
-  for (const name of chosen) await GROUPS[name]?.(values.publish);
+  for (const name of chosen) await GROUPS[name]?.(values);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
