@@ -15,19 +15,26 @@ export interface HttpEffect {
   readonly method: HttpMethod;
   /** `scheme://host[:port]`. */
   readonly origin: string;
-  /** Normalised path and query, to be committed to and not shown. */
+  /** Normalised path and query as planned, without any credential; to be committed to and not shown. */
   readonly target: string;
   /** The pinned address that was dialled; null when none was. */
   readonly address: string | null;
   readonly requestBytes: number;
-  /** SHA-256 hex of the request body; null without one. */
+  /**
+   * SHA-256 hex of the request body as planned; null without one. What was sent may hold a credential beside it: a
+   * hash over that would let anybody who knows the rest guess a weak one.
+   */
   readonly requestHash: string | null;
   /** Null when no status line arrived. */
   readonly status: number | null;
-  /** Body bytes received so far. */
+  /** Body bytes received so far, still encoded. */
   readonly responseBytes: number;
-  /** SHA-256 hex of the whole body as received; null when it was cut off. */
+  /** SHA-256 hex of the whole body as handed on: decoded, and without credentials; null when it was cut off. */
   readonly responseHash: string | null;
+  /** Names of the secrets that were put into the request; empty until then. */
+  readonly secrets: readonly string[];
+  /** Places of the answer where a form of a credential was taken out. */
+  readonly scrubbed: number;
   readonly reached: Reached;
   /** Stable code when it did not end well: see `HostErrorCode`. */
   readonly error: HostErrorCode | null;
@@ -59,6 +66,11 @@ export type HostErrorCode =
   | "io_budget_exceeded"
   | "deadline"
   | "cancelled"
+  // credentials; the first three are the codes of a SecretSource
+  | "secret_missing"
+  | "secrets_unavailable"
+  | "secrets_damaged"
+  | "secret_invalid"
   // http
   | "scheme_not_allowed"
   | "port_not_allowed"
@@ -70,6 +82,7 @@ export type HostErrorCode =
   | "connect_failed"
   | "connect_timeout"
   | "tls_failed"
+  | "proxy_refused"
   | "header_timeout"
   | "idle_timeout"
   | "connection_reset"

@@ -1,4 +1,5 @@
 import type { JsonObject } from "./json.ts";
+import type { SecretBinding } from "./secret-binding.ts";
 
 /**
  * The exact effect of one call, made before policy and never changed: policy judges it, an approver sees it and
@@ -23,6 +24,8 @@ export interface HttpPlan {
   readonly hosts: readonly string[];
   /** Response headers that the component may see, lower case. */
   readonly responseHeaders: readonly string[];
+  /** Credentials that the broker puts in, by name; `url`, `headers` and `body` are without them. */
+  readonly secrets: readonly SecretBinding[];
 }
 
 export type FsOperation = "read" | "create" | "overwrite" | "delete";
@@ -67,6 +70,7 @@ export function planToJson(plan: Plan): JsonObject {
       body: encode(plan.body),
       hosts: [...plan.hosts],
       response_headers: [...plan.responseHeaders],
+      secrets: plan.secrets.map((binding) => ({ ...binding })),
     };
   return {
     kind: "fs",
@@ -93,6 +97,8 @@ export function planFromJson(json: JsonObject): Plan {
       body: decode(plan.body),
       hosts: plan.hosts,
       responseHeaders: plan.response_headers,
+      // Calls that were held before plans had credentials have none.
+      secrets: plan.secrets ?? [],
     };
   }
   const plan = json as unknown as FsPlanJson; // as above
@@ -116,6 +122,7 @@ interface HttpPlanJson {
   body: string | null;
   hosts: string[];
   response_headers: string[];
+  secrets?: SecretBinding[];
 }
 
 interface FsPlanJson {

@@ -1,5 +1,6 @@
 import { callsRemaining, principalDay, tightest } from "../budgets/state.ts";
 import { rfc3339 } from "../core/clock.ts";
+import { secretNames } from "../core/secret-binding.ts";
 import { parseTargetUrl } from "../core/url.ts";
 import type { PolicyDecision, PolicyInput } from "../policy/contract.ts";
 import type { Authorized, Cause, PlannedCall } from "./call.ts";
@@ -48,7 +49,7 @@ export function policyInput(gate: Gate, call: PlannedCall, cause: Cause): Policy
       envelope: false,
     },
     plan: planFacts(plan),
-    secrets: [],
+    secrets: plan.kind === "http" ? secretNames(plan.secrets) : [],
     params: call.policyParams,
     budget: { calls_remaining: budgetBefore(gate, call, now) },
     unresolved: call.unresolved,

@@ -116,6 +116,8 @@ export interface Dispatched extends Granted {
   readonly ended: string | null;
   readonly effects: readonly ObservedEffect[];
   readonly ioCalls: number;
+  /** Places of the answer and of `output` where a credential was taken out. */
+  readonly redactions: number;
 }
 
 export type ReceiptStatus = EntryBody<"call.receipt">["status"];

@@ -10,11 +10,22 @@ import type { Gate } from "./gate.ts";
 export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched> {
   const { call, deadline, signal } = granted;
   if (signal.aborted)
-    return { ...granted, output: null, effects: [], ioCalls: 0, ended: String(signal.reason) };
+    return { ...granted, output: null, effects: [], ioCalls: 0, redactions: 0, ended: String(signal.reason) };
   const { plan, limits, component: digest } = call;
-  const door = gate.host.door({ plan, limits, deadline, signal, action: call.action.id });
-  const run = async () =>
-    gate.sandbox.run({ digest, task: call.action.task(plan), limits, deadline, door, signal });
+  const { tenant, principal } = call.caller;
+  const secrets = { granted: granted.decision.granted.secrets, tenant, principal };
+  const door = gate.host.door({ plan, limits, deadline, signal, action: call.action.id, secrets });
+  const run = async () => {
+    const ended = await gate.sandbox.run({
+      digest,
+      task: call.action.task(plan),
+      limits,
+      deadline,
+      door,
+      signal,
+    });
+    return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
+  };
   const ran = await run().catch((error: unknown) => ({
     status: "internal_error" as const,
     detail: messageOf(error),
@@ -22,8 +33,10 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   }));
   await door.close();
   const effects = door.effects();
+  const redactions = door.redactions();
   const ioCalls = ran.status === "overloaded" ? 0 : ran.ioCalls;
-  if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, effects, ioCalls };
+  if (ran.status === "ok")
+    return { ...granted, output: ran.output, ended: null, effects, ioCalls, redactions };
   const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : ran.status;
-  return { ...granted, output: null, ended, effects, ioCalls };
+  return { ...granted, output: null, ended, effects, ioCalls, redactions };
 }

@@ -80,13 +80,17 @@ function causeRecord(cause: Cause) {
     : { kind: "approval" as const, proof: null, approval_id: cause.approvalId, idempotency: null };
 }
 
-/** Policy granted less than the plan needs: then the plan as it is may not run. */
+/**
+ * Policy granted less than the plan needs: then the plan as it is may not run. An optional credential is not needed;
+ * the door leaves out what was not granted.
+ */
 export function grantsWholePlan({ call, decision }: Authorized): Refusal | null {
   const { plan } = call;
   const whole =
     plan.kind === "fs"
       ? decision.granted.paths.includes(plan.path)
-      : decision.granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, ""));
+      : decision.granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, "")) &&
+        plan.secrets.every(({ secret, required }) => !required || decision.granted.secrets.includes(secret));
   return whole
     ? null
     : refuse("policy_denied", 403, "policy grants less than the call needs", {

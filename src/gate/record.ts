@@ -42,7 +42,7 @@ export async function record(
         io_calls: ended.ioCalls,
         fuel: null,
         peak_memory_bytes: null,
-        redactions: 0,
+        redactions: ended.redactions,
         boundary: call.boundary,
         decision:
           ended.status !== "executed"
@@ -75,6 +75,8 @@ function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRecord {
       status: effect.status,
       response_bytes: effect.responseBytes,
       response: committed(effect.responseHash),
+      secrets: effect.secrets,
+      scrubbed: effect.scrubbed,
       reached: effect.reached,
       error: effect.error,
     };

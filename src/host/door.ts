@@ -1,18 +1,37 @@
 import type { Clock } from "../core/clock.ts";
-import type { HostErrorCode, ObservedEffect } from "../core/effect.ts";
+import type { HostErrorCode, HttpEffect, ObservedEffect } from "../core/effect.ts";
 import type { HostAnswer, HostCall, HostDoor } from "../core/host-call.ts";
+import type { Json } from "../core/json.ts";
 import type { CallLimits, Plan } from "../core/plan.ts";
+import type { SecretBinding } from "../core/secret-binding.ts";
+import type { SecretSource } from "../core/secrets.ts";
+import { openCredentials, type SecretGrant } from "./credentials/open.ts";
+import { sensitiveValues } from "./credentials/values.ts";
 import { failureOf, HostFailure } from "./failure.ts";
 import type { FsBroker } from "./fs/broker.ts";
-import type { HttpBroker } from "./http/broker.ts";
+import type { HttpBroker, JobCredentials } from "./http/broker.ts";
 import { equalsPlan } from "./plan-match.ts";
-import { type OpenRecord, recordOf, refusalOf } from "./record.ts";
+import { type OpenRecord, recordOf, refusalOf, type Writable } from "./record.ts";
+import { Scrubber } from "./scrub/scrubber.ts";
 
 /** What doors share; made once per gate by `createHost`. */
 export interface HostDeps {
   readonly clock: Clock;
   readonly http: HttpBroker;
   readonly fs: FsBroker;
+  /** Null when the gate has no secrets. */
+  readonly secrets: SecretSource | null;
+}
+
+/** The door as the gate holds it. */
+export interface GuardedDoor extends HostDoor {
+  /**
+   * What a component says, with every form of the credentials that this door has used taken out of its texts. Before
+   * `close` alone: afterwards the door knows no credential any more, and rejects.
+   */
+  scrub(output: Json): Promise<Json>;
+  /** In how many places a credential has been taken out so far, answers and `scrub` together. */
+  redactions(): number;
 }
 
 export interface DoorRequest {
@@ -24,6 +43,7 @@ export interface DoorRequest {
   readonly deadline: number;
   /** Aborting it is like `close`: nothing happens any more. */
   readonly signal: AbortSignal;
+  readonly secrets: SecretGrant;
 }
 
 /** Longest time that a timer takes. */
@@ -35,11 +55,11 @@ const LONGEST_TIMER = 0x7fffffff;
  */
 export function createDoor(
   request: DoorRequest & { readonly deps: HostDeps; readonly onClosed?: () => void },
-): HostDoor {
+): GuardedDoor {
   return new Door(request, request.deps, request.onClosed);
 }
 
-class Door implements HostDoor {
+class Door implements GuardedDoor {
   private readonly request: DoorRequest;
   private readonly deps: HostDeps;
   private readonly onClosed: (() => void) | undefined;
@@ -50,6 +70,7 @@ class Door implements HostDoor {
   private readonly onAbort = () => this.shut("cancelled");
   private calls = 0;
   private used = false;
+  private scrubber: Scrubber | null = null;
 
   constructor(request: DoorRequest, deps: HostDeps, onClosed: (() => void) | undefined) {
     this.request = request;
@@ -74,9 +95,18 @@ class Door implements HostDoor {
     return this.records.map((record) => ({ ...record }));
   }
 
+  async scrub(output: Json): Promise<Json> {
+    return this.scrubber === null ? output : this.scrubber.json(output);
+  }
+
+  redactions(): number {
+    return this.scrubber?.hits ?? 0;
+  }
+
   async close(): Promise<void> {
     this.shut("cancelled");
     await Promise.allSettled(this.underWay);
+    this.scrubber?.clear();
     this.onClosed?.();
   }
 
@@ -125,12 +155,38 @@ class Door implements HostDoor {
     const { signal } = this.controller;
     if (plan.kind === "http" && record.kind === "http") {
       const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
-      const ok = await this.deps.http.perform({ plan, action, limits, timeoutMs, signal, record });
+      const ok = await this.withCredentials(plan.secrets, record, (credentials) =>
+        this.deps.http.perform({ plan, action, limits, timeoutMs, signal, record, credentials }),
+      );
       return { kind: "http.request", ok };
     }
     if (plan.kind === "fs" && record.kind === "fs")
       return await this.deps.fs.perform({ plan, limits, signal, record });
     throw new HostFailure("not_granted", "no broker for this plan");
+  }
+
+  /** Values are open for the length of one effect; what searches for them stays until the door closes. */
+  private async withCredentials<T>(
+    bindings: readonly SecretBinding[],
+    record: Writable<HttpEffect>,
+    work: (credentials: JobCredentials | null) => Promise<T>,
+  ): Promise<T> {
+    if (bindings.length === 0) return work(null);
+    const { secrets: grant } = this.request;
+    const opened = await openCredentials(bindings, this.deps.secrets, grant, this.controller.signal);
+    try {
+      if (opened.bindings.length === 0) return await work(null);
+      const scrubber = new Scrubber(sensitiveValues(opened.bindings, opened.secrets));
+      this.scrubber = scrubber;
+      const owner = JSON.stringify([grant.tenant, grant.principal]);
+      try {
+        return await work({ ...opened, scrubber, owner });
+      } finally {
+        record.scrubbed = scrubber.hits;
+      }
+    } finally {
+      opened.secrets.release();
+    }
   }
 }
 

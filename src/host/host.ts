@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
-import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+import type { SecretSource } from "../core/secrets.ts";
+import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
 import { type Kernel, linuxKernel } from "./fs/kernel.ts";
@@ -23,6 +24,8 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** Where credentials come from; without it a call that needs one is refused with `secrets_unavailable`. */
+  readonly secrets?: SecretSource;
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Replacements for tests alone: no setting and no environment variable leads here. */
@@ -43,7 +46,7 @@ export interface HostStats {
 /** The brokers of one gate. */
 export interface Host {
   /** Opens the door of one granted call. After `close` it is shut from the start. */
-  door(request: DoorRequest): HostDoor;
+  door(request: DoorRequest): GuardedDoor;
   stats(): HostStats;
   /** Closes every door and connection; resolves when nothing can happen any more. */
   close(): Promise<void>;
@@ -69,7 +72,7 @@ export function createHost(options: HostOptions = {}): Host {
     random: options.random ?? systemRandom,
     roots: options.fsRoots ?? [],
   });
-  return new RunningHost({ clock, http, fs });
+  return new RunningHost({ clock, http, fs, secrets: options.secrets ?? null });
 }
 
 class RunningHost implements Host {
@@ -81,7 +84,7 @@ class RunningHost implements Host {
     this.deps = deps;
   }
 
-  door(request: DoorRequest): HostDoor {
+  door(request: DoorRequest): GuardedDoor {
     const signal = this.closed ? AbortSignal.abort() : request.signal;
     const door = createDoor({
       ...request,

@@ -1,4 +1,5 @@
-export { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+export type { SecretGrant } from "./credentials/open.ts";
+export { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 export { HostSetupError } from "./failure.ts";
 export { createHost, type Host, type HostOptions, type HostStats } from "./host.ts";
 export { isPublicAddress } from "./http/addresses.ts";

@@ -174,6 +174,7 @@ test("the wire shapes are those that published clients read, and more", () => {
       allowed_domains: hosts,
       may_learn: true,
     },
+    secrets: [],
     declared_side_effects: ["http_read"],
     summary: fetch.summary,
     risk: { level: "low", because: fetch.risk.because },

@@ -20,6 +20,7 @@ export function httpPlan(changes: Partial<HttpPlan> = {}): HttpPlan {
     body: null,
     hosts: ["api.example.com"],
     responseHeaders: ["content-type"],
+    secrets: [],
     ...changes,
   };
 }
@@ -68,6 +69,7 @@ export function doorRequest(plan: Plan, changes: Partial<DoorRequest> = {}): Doo
     limits: LIMITS,
     deadline: performance.now() + 30_000,
     signal: new AbortController().signal,
+    secrets: { granted: [], tenant: "default", principal: "uid:1000" },
     ...changes,
   };
 }

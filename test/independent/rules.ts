@@ -64,8 +64,10 @@ export class Rules {
         " ",
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
-      const { hosts, paths } = grant.entry.granted;
-      for (const { kind, origin, path, reached } of entry.effects) {
+      const { hosts, paths, secrets } = grant.entry.granted;
+      for (const { kind, origin, path, reached, secrets: sent = [] } of entry.effects) {
+        const known = reached === "none" || sent.every((name: string) => secrets.includes(name));
+        rule(known, "credential outside");
         const host = kind === "http" ? new URL(origin).hostname.replace(/^\[|\]$/g, "") : null;
         rule(
           reached === "none" || (host === null ? paths.includes(path) : hosts.includes(host)),

@@ -4,13 +4,17 @@ import type { Clock } from "../../core/clock.ts";
 import type { HttpEffect } from "../../core/effect.ts";
 import type { HttpAnswer } from "../../core/host-call.ts";
 import { type CallLimits, type Header, HTTP_METHODS, type HttpPlan } from "../../core/plan.ts";
+import { type SecretBinding, secretNames } from "../../core/secret-binding.ts";
+import type { OpenSecrets } from "../../core/secrets.ts";
 import { hostMatches, parseTargetUrl, type TargetUrl } from "../../core/url.ts";
 import { HostFailure } from "../failure.ts";
 import type { Writable } from "../record.ts";
+import type { Scrubber } from "../scrub/scrubber.ts";
 import { sameAddress } from "./addresses.ts";
 import { type DialTarget, type TrustSet, trustSet } from "./connect.ts";
 import { type Connection, ConnectionPool, type ConnectionStats } from "./connections.ts";
-import { exchange } from "./exchange.ts";
+import { exchange, type Incoming } from "./exchange.ts";
+import { inject, type Request } from "./inject.ts";
 import { findLocalTarget, type ListenerAddress, type LocalTarget, reachesListener } from "./local-egress.ts";
 import { Pins } from "./pins.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
@@ -48,6 +52,16 @@ export interface HttpJob {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly record: Writable<HttpEffect>;
+  /** Null when the request carries none. */
+  readonly credentials: JobCredentials | null;
+}
+
+export interface JobCredentials {
+  readonly bindings: readonly SecretBinding[];
+  readonly secrets: OpenSecrets;
+  readonly scrubber: Scrubber;
+  /** Whose they are: a connection that has carried them serves nobody else. */
+  readonly owner: string;
 }
 
 /** Set-Cookie would hand the component a session that nobody granted. */
@@ -108,20 +122,23 @@ export class HttpBroker {
     const { timeouts } = this.deps;
     const target = await this.target(job, url, signal);
     record.address = target.pinned;
-    const connection = await this.connect(url, target.dial, signal);
+    const { credentials } = job;
+    const dial = { ...target.dial, owner: credentials?.owner ?? "" };
+    // Before a connection is opened: what no place can carry is refused without a trace on the network.
+    const outgoing = request(plan, url, credentials);
+    const connection = await this.connect(url, dial, signal);
     const answer = await exchange(
       connection,
       {
         method: plan.method,
         authority: url.origin.slice(url.scheme.length + 3),
-        target: url.path + url.query,
-        headers: plan.headers,
-        body: plan.body,
+        ...outgoing,
       },
       { headerMs: timeouts.headerMs, idleMs: timeouts.idleMs, responseBytes: limits.responseBytes },
       {
         sending: () => {
           record.reached = "maybe";
+          record.secrets = credentials === null ? [] : secretNames(credentials.bindings);
         },
         status: (status) => {
           record.status = status;
@@ -130,11 +147,12 @@ export class HttpBroker {
           record.responseBytes = bytes;
         },
       },
+      credentials?.scrubber ?? null,
       signal,
     );
     record.responseHash = sha256Hex(answer.body);
     record.reached = "confirmed";
-    return { status: answer.status, headers: shown(answer.headers, plan), body: answer.body };
+    return { status: answer.status, headers: shown(answer, plan, credentials), body: answer.body };
   }
 
   private async target(job: HttpJob, url: TargetUrl, signal: AbortSignal): Promise<Target> {
@@ -183,11 +201,29 @@ function target(
   to: { readonly address: string; readonly port: number },
   trust: TrustSet | null,
 ): Target {
-  return { pinned, dial: { scheme: url.scheme, host: url.host, address: to.address, port: to.port, trust } };
+  const { scheme, host } = url;
+  return { pinned, dial: { scheme, host, address: to.address, port: to.port, trust, owner: "" } };
 }
 
-function shown(headers: readonly Header[], plan: HttpPlan): Header[] {
-  return headers.filter(([name]) => plan.responseHeaders.includes(name) && !NEVER_SHOWN.has(name));
+/** The declared headers of an answer, true of the body as it is handed on. */
+function shown(answer: Incoming, plan: HttpPlan, credentials: JobCredentials | null): Header[] {
+  const headers: Header[] = [];
+  for (const [name, value] of answer.headers) {
+    if (!plan.responseHeaders.includes(name) || NEVER_SHOWN.has(name)) continue;
+    if (name === "content-encoding") continue;
+    const changed = answer.decoded || credentials !== null;
+    if (name === "content-length" && changed && plan.method !== "HEAD")
+      headers.push([name, String(answer.body.length)]);
+    else headers.push([name, credentials?.scrubber.header(value) ?? value]);
+  }
+  return headers;
+}
+
+/** The request as it is sent: what the plan says, and the credentials where the plan says. */
+function request(plan: HttpPlan, url: TargetUrl, credentials: JobCredentials | null): Request {
+  const planned = { target: url.path + url.query, headers: plan.headers, body: plan.body };
+  if (credentials === null) return planned;
+  return inject(planned, url, credentials.bindings, credentials.secrets);
 }
 
 /** Runs work under a signal that also aborts, with the given reason, once the time is over. */

@@ -14,6 +14,8 @@ export interface DialTarget {
   readonly port: number;
   /** Trust for this target; null for plain http. */
   readonly trust: TrustSet | null;
+  /** Whose credentials go through it; empty when none do. Such a connection is never shared between two owners. */
+  readonly owner: string;
 }
 
 /** A set of authorities, loaded once: building it per connection doubles the cost of a handshake. */

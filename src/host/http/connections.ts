@@ -27,8 +27,9 @@ export interface ConnectionStats {
 }
 
 /**
- * Keep-alive connections by scheme, name, port, pinned address and trust: a connection serves only requests that
- * would have dialled the very same place with the very same checks.
+ * Keep-alive connections by scheme, name, port, pinned address, trust and owner of credentials: a connection serves
+ * only requests that would have dialled the very same place with the very same checks. Some servers tie a login to the
+ * connection that it came by; so one that has carried a credential never carries a request of somebody else.
  */
 export class ConnectionPool {
   private readonly idle = new Map<string, PooledConnection[]>();
@@ -164,5 +165,6 @@ function usable(socket: Socket): boolean {
 }
 
 function keyOf(target: DialTarget): string {
-  return [target.scheme, target.host, target.port, target.address, target.trust?.id ?? ""].join("|");
+  const { scheme, host, port, address, trust, owner } = target;
+  return [scheme, host, port, address, trust?.id ?? "", owner].join("|");
 }

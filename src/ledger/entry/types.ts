@@ -48,6 +48,10 @@ const httpEffect = closed({
   status: nullable(integer),
   response_bytes: integer,
   response: nullable(hash),
+  /** Names of the credentials that were put into the request. */
+  secrets: list(name, 16),
+  /** Places of the answer where a credential was found and taken out. */
+  scrubbed: integer,
   reached: oneOf("none", "maybe", "confirmed"),
   error: nullable(name),
 });
@@ -202,6 +206,7 @@ export const BODIES = {
     io_calls: integer,
     fuel: nullable(integer),
     peak_memory_bytes: nullable(integer),
+    /** Places where a credential was found and taken out: of answers, and of what the component made of them. */
     redactions: integer,
     budget: closed({ committed_calls: integer, released_calls: integer }),
     boundary,

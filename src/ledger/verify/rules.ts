@@ -22,6 +22,7 @@ interface OpenGrant {
   readonly action: string;
   readonly caller: string;
   readonly hosts: ReadonlySet<string>;
+  readonly secrets: ReadonlySet<string>;
   /** Commitments, under the salt of the call: equal paths have equal ones. */
   readonly paths: ReadonlySet<string>;
 }
@@ -153,6 +154,7 @@ export class LogRules {
       action: entry.action_digest,
       caller: callerOf(entry),
       hosts: new Set(entry.granted.hosts),
+      secrets: new Set(entry.granted.secrets),
       paths: new Set(entry.granted.paths),
     });
   }
@@ -193,6 +195,8 @@ export class LogRules {
       const inside =
         effect.kind === "http" ? grant.hosts.has(hostOf(effect.origin)) : grant.paths.has(effect.path);
       if (!inside) this.broken(entry, "an effect outside what was granted");
+      if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
+        this.broken(entry, "a credential that was not granted");
     }
   }
 }

@@ -2,6 +2,7 @@ import { findHold, type HoldRow, type HoldState, listHolds, votesOf } from "../.
 import { rfc3339 } from "../../core/clock.ts";
 import { isJsonObject, type Json, JsonError, type JsonObject, parseJson } from "../../core/json.ts";
 import { planToJson } from "../../core/plan.ts";
+import { secretNames } from "../../core/secret-binding.ts";
 import { decide } from "../../gate/approve.ts";
 import type { Gate } from "../../gate/gate.ts";
 import { openHeldCall } from "../../gate/held-call.ts";
@@ -100,7 +101,7 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
       plan: planPreview(planToJson(plan)),
       provider_module_digest: stored.componentDigest,
       approved_targets: action?.effects ?? [],
-      approved_secrets: [],
+      approved_secrets: plan.kind === "http" ? secretNames(plan.secrets) : [],
       approved_egress:
         plan.kind === "http"
           ? { proxy_allowlist: { allowed_domains: [new URL(plan.url).hostname] } }
