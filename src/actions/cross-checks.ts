@@ -27,7 +27,11 @@ export function crossCheck(manifest: Manifest): Finding[] {
     const found = httpUses(manifest.http, template.template);
     // The credentials of a path stand in the url like parameters, and are none.
     const marks = pathMarks(manifest);
-    uses.push(...found.uses.filter(({ as, parameter }) => as !== "url" || !Object.hasOwn(marks, parameter)));
+    uses.push(
+      ...found.uses.filter(
+        ({ as, parameter }) => as !== "url" || !Object.hasOwn(marks, parameter) || parameters.has(parameter),
+      ),
+    );
     findings.push(...authFindings(manifest, manifest.http, template.template, parameters));
     findings.push(...found.findings, ...egressFindings(manifest, manifest.http, template.template));
     findings.push(...httpFindings(manifest.http));
