@@ -171,12 +171,14 @@ class Door implements GuardedDoor {
     record: Writable<HttpEffect>,
     work: (credentials: JobCredentials | null) => Promise<T>,
   ): Promise<T> {
-    if (bindings.length === 0) return work(null);
+    const { http, secrets: source } = this.deps;
+    const also = http.proxySecret === null ? [] : [http.proxySecret];
+    if (bindings.length + also.length === 0) return work(null);
     const { secrets: grant } = this.request;
-    const opened = await openCredentials(bindings, this.deps.secrets, grant, this.controller.signal);
+    const opened = await openCredentials(bindings, source, grant, also, this.controller.signal);
     try {
-      if (opened.bindings.length === 0) return await work(null);
-      const scrubber = new Scrubber(sensitiveValues(opened.bindings, opened.secrets));
+      if (opened.bindings.length + also.length === 0) return await work(null);
+      const scrubber = new Scrubber(sensitiveValues(opened.bindings, also, opened.secrets));
       this.scrubber = scrubber;
       const owner = JSON.stringify([grant.tenant, grant.principal]);
       try {

@@ -10,6 +10,7 @@ import { isPublicAddress } from "./http/addresses.ts";
 import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
 import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
+import { type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 
 export interface HostOptions {
@@ -26,6 +27,8 @@ export interface HostOptions {
   readonly timeouts?: Partial<HttpTimeouts>;
   /** Where credentials come from; without it a call that needs one is refused with `secrets_unavailable`. */
   readonly secrets?: SecretSource;
+  /** Requests to public addresses go through it; `[[egress.local]]` targets never do. */
+  readonly proxy?: ProxySetting;
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Replacements for tests alone: no setting and no environment variable leads here. */
@@ -65,6 +68,7 @@ export function createHost(options: HostOptions = {}): Host {
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+    proxy: options.proxy === undefined ? null : readProxy(options.proxy),
   });
   const fs = new FsBroker({
     kernel: testing.kernel ?? linuxKernel(),

@@ -5,3 +5,4 @@ export { createHost, type Host, type HostOptions, type HostStats } from "./host.
 export { isPublicAddress } from "./http/addresses.ts";
 export { HTTP_TIMEOUTS, type HttpTimeouts } from "./http/broker.ts";
 export type { ListenerAddress, LocalEgress } from "./http/local-egress.ts";
+export type { ProxySetting } from "./http/proxy.ts";

@@ -2,12 +2,13 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { HTTP_METHODS } from "../core/plan.ts";
+import type { SecretSource } from "../core/secrets.ts";
 import type { Gate } from "../gate/gate.ts";
 import { createHost, type Host, type LocalEgress } from "../host/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** The brokers, with the roots and local targets that configuration opens. */
-export function openHost(config: Config, dir: string, fsRoot: string): Host {
+/** The brokers, with the roots, local targets and proxy that configuration opens. Without `secrets` there are none. */
+export function openHost(config: Config, dir: string, fsRoot: string, secrets?: SecretSource): Host {
   const local: LocalEgress[] = config.egress.local.map((entry) => ({
     action: entry.action,
     methods: entry.methods.map((wanted) => {
@@ -22,9 +23,12 @@ export function openHost(config: Config, dir: string, fsRoot: string): Host {
     port: entry.port,
     caFile: entry.ca_file === undefined ? null : resolve(dir, entry.ca_file),
   }));
+  const { proxy } = config.egress;
   return createHost({
     fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
     localEgress: local,
+    ...(secrets === undefined ? {} : { secrets }),
+    ...(proxy === undefined ? {} : { proxy: { url: proxy, secret: config.egress.proxy_secret ?? null } }),
     ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
   });
 }

@@ -18,7 +18,7 @@ export interface OpenCredentials {
 
 /**
  * Opens what a plan names and policy granted. An optional secret that nobody has, or that was not granted, is left
- * out; one that cannot be read is an outage and not left out.
+ * out; one that cannot be read is an outage and not left out. `also` are names that the gate's own configuration needs.
  *
  * Throws {@link HostFailure} `not_granted` or the code of the source; nothing stays open then.
  */
@@ -26,10 +26,11 @@ export async function openCredentials(
   bindings: readonly SecretBinding[],
   source: SecretSource | null,
   grant: SecretGrant,
+  also: readonly string[],
   signal: AbortSignal,
 ): Promise<OpenCredentials> {
   const { granted, tenant, principal } = grant;
-  const required = new Set<string>();
+  const required = new Set(also);
   const optional = new Set<string>();
   for (const binding of bindings) {
     if (!binding.required) {
@@ -58,7 +59,7 @@ export async function openCredentials(
     throw thrown;
   }
   return {
-    bindings: bindings.filter(({ secret }) => holders.has(secret)),
+    bindings: bindings.filter(({ secret }) => holders.has(secret) && granted.includes(secret)),
     secrets: {
       bytes: (name) => {
         const holder = holders.get(name);

@@ -7,17 +7,19 @@ export const SHORTEST_SECRET = 8;
 
 /**
  * What must be kept out of answers: each value, and of a user name with its password the part that is secret by
- * itself. Throws {@link HostFailure} `secret_invalid` for a value that is too short to be told from chance.
+ * itself. `logins` are names of further pairs. Throws {@link HostFailure} `secret_invalid` for a value that is too short to be told from chance.
  */
 export function sensitiveValues(
   bindings: readonly SecretBinding[],
+  logins: readonly string[],
   secrets: OpenSecrets,
 ): readonly Uint8Array[] {
   const values: Uint8Array[] = [];
+  for (const name of logins) values.push(...withPart(secrets.bytes(name)));
   for (const binding of bindings) {
     const value = secrets.bytes(binding.secret);
-    values.push(value);
-    if (binding.in === "basic" && binding.format === SECRET_MARK) values.push(secretPart(value));
+    if (binding.in === "basic" && binding.format === SECRET_MARK) values.push(...withPart(value));
+    else values.push(value);
   }
   for (const value of values)
     if (value.length < SHORTEST_SECRET)
@@ -26,8 +28,9 @@ export function sensitiveValues(
 }
 
 /** Of `user:password` the password; of `key:`, as some services have it, the key. */
-function secretPart(value: Uint8Array): Uint8Array {
+function withPart(value: Uint8Array): readonly Uint8Array[] {
   const colon = value.indexOf(0x3a);
-  if (colon < 0) return value;
-  return colon + 1 < value.length ? value.subarray(colon + 1) : value.subarray(0, colon);
+  if (colon < 0) throw new HostFailure("secret_invalid", "a secret is no user:password");
+  const password = value.subarray(colon + 1);
+  return [value, password.length > 0 ? password : value.subarray(0, colon)];
 }

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { rootCertificates } from "node:tls";
 import { sha256Hex } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -17,8 +18,10 @@ import { exchange, type Incoming } from "./exchange.ts";
 import { inject, type Request } from "./inject.ts";
 import { findLocalTarget, type ListenerAddress, type LocalTarget, reachesListener } from "./local-egress.ts";
 import { Pins } from "./pins.ts";
+import type { EgressProxy, ProxyRoute } from "./proxy.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
 import type { Resolve } from "./resolver.ts";
+import { within } from "./within.ts";
 
 /** Milliseconds; each also ends with the call's deadline. */
 export interface HttpTimeouts {
@@ -42,6 +45,8 @@ export interface HttpBrokerDeps {
   readonly localTargets: readonly LocalTarget[];
   readonly listeners: () => readonly ListenerAddress[];
   readonly timeouts: HttpTimeouts;
+  /** Null to dial targets directly. */
+  readonly proxy: EgressProxy | null;
 }
 
 export interface HttpJob {
@@ -52,7 +57,7 @@ export interface HttpJob {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly record: Writable<HttpEffect>;
-  /** Null when the request carries none. */
+  /** Null when the request needs none. */
   readonly credentials: JobCredentials | null;
 }
 
@@ -94,6 +99,11 @@ export class HttpBroker {
     return within(job.timeoutMs, late, job.signal, (signal) => this.send(job, url, signal));
   }
 
+  /** Name of the secret that the proxy asks for; null without one. */
+  get proxySecret(): string | null {
+    return this.deps.proxy?.secret ?? null;
+  }
+
   stats(): ConnectionStats {
     return this.pool.stats();
   }
@@ -124,9 +134,10 @@ export class HttpBroker {
     record.address = target.pinned;
     const { credentials } = job;
     const dial = { ...target.dial, owner: credentials?.owner ?? "" };
+    const route = target.local ? null : await this.route(credentials, signal);
     // Before a connection is opened: what no place can carry is refused without a trace on the network.
     const outgoing = request(plan, url, credentials);
-    const connection = await this.connect(url, dial, signal);
+    const connection = await this.connect(url, dial, route, signal);
     const answer = await exchange(
       connection,
       {
@@ -162,7 +173,7 @@ export class HttpBroker {
       if (reachesListener(local, deps.listeners()))
         throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
       const trust = url.scheme === "https" ? (this.localTrust.get(local) ?? this.trust) : null;
-      return target(url, local.address, { address: local.address, port: local.port }, trust);
+      return target(url, local.address, { address: local.address, port: local.port }, trust, true);
     }
     if (url.port !== (url.scheme === "https" ? 443 : 80))
       throw new HostFailure("port_not_allowed", "only the scheme's own port");
@@ -171,7 +182,13 @@ export class HttpBroker {
       listener.port === url.port && sameAddress(listener.address, pinned);
     if (deps.listeners().some(own))
       throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
-    return target(url, pinned, deps.dial(pinned, url.port), url.scheme === "https" ? this.trust : null);
+    return target(
+      url,
+      pinned,
+      deps.dial(pinned, url.port),
+      url.scheme === "https" ? this.trust : null,
+      false,
+    );
   }
 
   private pin(host: string, signal: AbortSignal): Promise<string> {
@@ -179,9 +196,26 @@ export class HttpBroker {
     return within(this.deps.timeouts.dnsMs, late, signal, (inner) => this.pins.pin(host, inner));
   }
 
-  private async connect(url: TargetUrl, dial: DialTarget, signal: AbortSignal): Promise<Connection> {
+  /** The operator's proxy, when there is one. Its address is not judged: it is often a private one. */
+  private async route(credentials: JobCredentials | null, signal: AbortSignal): Promise<ProxyRoute | null> {
+    const { proxy, resolve, timeouts } = this.deps;
+    if (proxy === null) return null;
+    const late = new HostFailure("dns_failed", "the proxy's name was not resolved in time");
+    const found = async (inner: AbortSignal) => (await resolve(proxy.host, inner))[0]?.address;
+    const address = isIP(proxy.host) === 0 ? await within(timeouts.dnsMs, late, signal, found) : proxy.host;
+    if (address === undefined) throw new HostFailure("dns_failed", "the proxy's name has no address");
+    const login = proxy.secret === null ? null : (credentials?.secrets.bytes(proxy.secret) ?? null);
+    return { address, port: proxy.port, login };
+  }
+
+  private async connect(
+    url: TargetUrl,
+    dial: DialTarget,
+    route: ProxyRoute | null,
+    signal: AbortSignal,
+  ): Promise<Connection> {
     try {
-      return await this.pool.acquire(dial, this.deps.timeouts.connectMs, signal);
+      return await this.pool.acquire(dial, route, this.deps.timeouts.connectMs, signal);
     } catch (thrown) {
       this.pins.forget(url.host);
       throw thrown;
@@ -193,6 +227,8 @@ interface Target {
   /** The address as judged, for the record. */
   readonly pinned: string;
   readonly dial: DialTarget;
+  /** Reached by an operator's entry; never through the proxy. */
+  readonly local: boolean;
 }
 
 function target(
@@ -200,9 +236,10 @@ function target(
   pinned: string,
   to: { readonly address: string; readonly port: number },
   trust: TrustSet | null,
+  local: boolean,
 ): Target {
   const { scheme, host } = url;
-  return { pinned, dial: { scheme, host, address: to.address, port: to.port, trust, owner: "" } };
+  return { pinned, local, dial: { scheme, host, address: to.address, port: to.port, trust, owner: "" } };
 }
 
 /** The declared headers of an answer, true of the body as it is handed on. */
@@ -224,24 +261,4 @@ function request(plan: HttpPlan, url: TargetUrl, credentials: JobCredentials | n
   const planned = { target: url.path + url.query, headers: plan.headers, body: plan.body };
   if (credentials === null) return planned;
   return inject(planned, url, credentials.bindings, credentials.secrets);
-}
-
-/** Runs work under a signal that also aborts, with the given reason, once the time is over. */
-async function within<T>(
-  ms: number,
-  late: HostFailure,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  signal.throwIfAborted();
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => controller.abort(late), Math.min(ms, 0x7fffffff));
-  try {
-    return await work(controller.signal);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
 }
