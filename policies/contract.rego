@@ -57,7 +57,7 @@ known := {
 	"budget": {"calls_remaining"},
 	"unresolved": {"hosts", "paths"},
 	"approval": {"id", "approvers"},
-	"plan": (({"kind"} | {name | some ["plan", name] in text_members}) | {"port" | input.plan.kind == "http"}),
+	"plan": (({"kind"} | {name | some ["plan", name] in plan_members}) | {"port" | input.plan.kind == "http"}),
 }
 
 part_of_input[""] := input
@@ -75,13 +75,24 @@ text_members := array.concat(
 	),
 )
 
-plan_texts := {"http": ["method", "scheme", "host", "path"], "fs": ["operation", "path"]}
+plan_texts := {
+	"http": ["method", "scheme", "host", "path"],
+	"fs": ["operation", "path"],
+	"database": ["connection", "engine", "target", "access", "class"],
+	"mail": ["connection", "server", "from"],
+	"queue": ["connection", "server", "vhost", "exchange", "routing_key"],
+	"storage": ["connection", "endpoint", "operation", "bucket", "key"],
+}
+
+plan_lists := {"database": ["tables"], "mail": ["recipients", "recipient_domains"]}
+
+plan_members := array.concat(text_members, list_members)
 
 word_members := [
 	[["action", "risk"], {"low", "medium", "high", "critical"}],
 	[["action", "trust"], {"digest_ok", "digest_mismatch", "not_registered"}],
 	[["action", "envelope"], {true, false}],
-	[["plan", "kind"], {"http", "fs"}],
+	[["plan", "kind"], object.keys(plan_texts)],
 ]
 
 list_members := array.concat(
@@ -89,7 +100,10 @@ list_members := array.concat(
 		["scopes"], ["required_scopes"], ["secrets"], ["action", "effects"],
 		["unresolved", "hosts"], ["unresolved", "paths"],
 	],
-	[["approval", "approvers"] | is_object(input.approval)],
+	array.concat(
+		[["plan", name] | some name in plan_lists[input.plan.kind]],
+		[["approval", "approvers"] | is_object(input.approval)],
+	),
 )
 
 text(value) if {

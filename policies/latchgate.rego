@@ -12,7 +12,7 @@ import data.latchgate.contract
 default decision := {
 	"outcome": "deny",
 	"reasons": [{"code": "no_rule", "text": "no matching allow rule", "rule": "default"}],
-	"granted": {"hosts": [], "paths": [], "secrets": []},
+	"granted": {"hosts": [], "paths": [], "connections": [], "secrets": []},
 	"policy_version": "",
 	"obligations": {"quorum": 1},
 }
@@ -90,6 +90,7 @@ holds := [{"code": code, "text": text, "rule": concat(".", ["hold", code])} |
 granted := {
 	"hosts": [input.plan.host | outcome == "allow"; input.plan.kind == "http"],
 	"paths": [input.plan.path | outcome == "allow"; input.plan.kind == "fs"],
+	"connections": [input.plan.connection | outcome == "allow"; input.plan.kind in {"database", "mail", "queue", "storage"}],
 	"secrets": [secret | outcome == "allow"; some secret in input.secrets],
 }
 

@@ -1,9 +1,9 @@
 import type { ObservedEffect } from "../core/effect.ts";
 import { LatchGateError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { CallLimits, Plan } from "../core/plan.ts";
+import type { CallLimits, Plan, PlanKind } from "../core/plan.ts";
 import { type Checked, checkParameters } from "./check.ts";
-import { judge, type Verification } from "./expect.ts";
+import { judge, type Verification } from "./expect/judge.ts";
 import { type CompiledSchema, compileSchema } from "./json-schema.ts";
 import type { ManifestSource } from "./manifest.ts";
 import type { Manifest, RiskLevel } from "./manifest-schema.ts";
@@ -32,7 +32,7 @@ export interface Action {
   readonly id: string;
   readonly version: string;
   readonly summary: string;
-  readonly kind: "http" | "fs";
+  readonly kind: PlanKind;
   readonly risk: { readonly level: RiskLevel; readonly because: string | null };
   readonly tags: readonly string[];
   readonly effects: readonly string[];

@@ -2,7 +2,7 @@ export type { Action, PlanResult, PolicyParams, ProviderRef } from "./action.ts"
 export { builtinManifests } from "./assets.ts";
 export type { Checked } from "./check.ts";
 export { schemaForEditors } from "./editor-schema.ts";
-export type { Verification } from "./expect.ts";
+export type { Verification } from "./expect/judge.ts";
 export { formatProblem, type LoadProblem, type LoadProblemCode } from "./load-problem.ts";
 export { type LoadedActions, type LoadOptions, loadActions } from "./loader.ts";
 export { type ManifestResult, type ManifestSource, parseManifest } from "./manifest.ts";

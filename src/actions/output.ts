@@ -1,6 +1,6 @@
 import { fromBase64 } from "../core/bytes.ts";
 import { isJsonObject, type Json, JsonError, type JsonObject, parseJson } from "../core/json.ts";
-import type { Header } from "../core/plan.ts";
+import type { Header, PlanKind } from "../core/plan.ts";
 
 /** What a component said about an HTTP exchange. It is a claim: the host's record of the effect decides. */
 export interface HttpOutput {
@@ -30,20 +30,36 @@ export function readHttpOutput(raw: Json): HttpOutput | null {
 }
 
 /** Turns a component's output into what the agent sees. An attacker controls the remote part of it. */
-export function shapeOutput(kind: "http" | "fs", headerNames: readonly string[], raw: Json): Json {
+export function shapeOutput(kind: PlanKind, headerNames: readonly string[], raw: Json): Json {
   if (!isJsonObject(raw) || typeof raw.ok !== "boolean")
     return failure("invalid_output", "the provider's answer is not an object with ok");
-  if (kind === "http") {
-    const output = readHttpOutput(raw);
-    if (output === null) return raw;
-    const shaped = {
-      ok: raw.ok,
-      status: output.status,
-      headers: shownHeaders(headerNames, output.headers),
-      ...contentOf(output),
-    };
-    return raw.error === undefined ? shaped : { ...shaped, error: raw.error };
+  switch (kind) {
+    case "http":
+      return shapeHttp(raw, headerNames);
+    case "fs":
+    case "storage":
+      return shapeContent(raw);
+    case "database":
+    case "mail":
+    case "queue":
+      return raw;
   }
+}
+
+function shapeHttp(raw: JsonObject, headerNames: readonly string[]): Json {
+  const output = readHttpOutput(raw);
+  if (output === null) return raw;
+  const shaped = {
+    ok: raw.ok ?? false,
+    status: output.status,
+    headers: shownHeaders(headerNames, output.headers),
+    ...contentOf(output),
+  };
+  return raw.error === undefined ? shaped : { ...shaped, error: raw.error };
+}
+
+/** Content as text where it is text. */
+function shapeContent(raw: JsonObject): Json {
   const { content_base64: encoded, ...rest } = raw;
   if (typeof encoded !== "string") return raw;
   const content = fromBase64(encoded);

@@ -1,3 +1,4 @@
+import type { Connections } from "../core/plan/connections.ts";
 import type { Plan } from "../core/plan.ts";
 
 /** What planning needs to know beside the parameters. */
@@ -9,6 +10,8 @@ export interface PlanContext {
    * The broker checks method, path prefix and address of the entry again.
    */
   readonly local?: readonly { readonly host: string; readonly port: number }[];
+  /** Endpoints that the operator's configuration names; none when absent. */
+  readonly connections?: Connections;
 }
 
 export type PlanRefusalCode =
@@ -23,7 +26,8 @@ export type PlanRefusalCode =
   | "fs_root_missing"
   | "path_invalid"
   | "path_denied"
-  | "too_large";
+  | "too_large"
+  | "connection_missing";
 
 /** The message may be shown to the agent: it repeats no value. */
 export interface PlanRefusal {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { connectionsSchema } from "./connections.ts";
 
 const count = (fallback: number) => z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(fallback);
 const positive = (fallback: number) => z.int().min(1).max(Number.MAX_SAFE_INTEGER).default(fallback);
@@ -180,6 +181,9 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("Where HTTP actions may go beside what their manifests list."),
+  connections: connectionsSchema
+    .prefault({})
+    .describe("Endpoints that manifests name. An action reaches nothing that is not listed here."),
   sandbox: z
     .strictObject({
       runners: positive(2).describe("Runner processes for built-in components."),

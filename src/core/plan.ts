@@ -1,51 +1,36 @@
 import type { JsonObject } from "./json.ts";
-import type { SecretBinding } from "./secret-binding.ts";
+import { type DatabasePlan, databasePlanFromJson, databasePlanToJson } from "./plan/database.ts";
+import { type FsPlan, fsPlanFromJson, fsPlanToJson } from "./plan/fs.ts";
+import { type HttpPlan, httpPlanFromJson, httpPlanToJson } from "./plan/http.ts";
+import { type MailPlan, mailPlanFromJson, mailPlanToJson } from "./plan/mail.ts";
+import { type QueuePlan, queuePlanFromJson, queuePlanToJson } from "./plan/queue.ts";
+import { type StoragePlan, storagePlanFromJson, storagePlanToJson } from "./plan/storage.ts";
+import { secretNames } from "./secret-binding.ts";
+
+export type { DatabaseParameter, DatabasePlan, DatabaseTarget } from "./plan/database.ts";
+export type { Endpoint } from "./plan/endpoint.ts";
+export type { FsOperation, FsPlan } from "./plan/fs.ts";
+export { type Header, HTTP_METHODS, type HttpMethod, type HttpPlan } from "./plan/http.ts";
+export type { MailPlan, MailServer } from "./plan/mail.ts";
+export type { QueuePlan } from "./plan/queue.ts";
+export type { StorageEndpoint, StoragePlan } from "./plan/storage.ts";
 
 /**
  * The exact effect of one call, made before policy and never changed: policy judges it, an approver sees it and
- * signs its hash, the brokers refuse what differs from it.
+ * signs its hash, the brokers refuse what differs from it. One file of `plan/` for each kind.
  */
-export type Plan = HttpPlan | FsPlan;
+export type Plan = HttpPlan | FsPlan | DatabasePlan | MailPlan | QueuePlan | StoragePlan;
 
-export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
-export type HttpMethod = (typeof HTTP_METHODS)[number];
-
-export type Header = readonly [name: string, value: string];
-
-export interface HttpPlan {
-  readonly kind: "http";
-  readonly method: HttpMethod;
-  /** Normalised, see `TargetUrl.href`. */
-  readonly url: string;
-  /** Lower-case names in the order sent; never host, content-length or a hop-by-hop header. */
-  readonly headers: readonly Header[];
-  readonly body: Uint8Array | null;
-  /** Host patterns that the manifest allows, see `hostMatches`. */
-  readonly hosts: readonly string[];
-  /** Response headers that the component may see, lower case. */
-  readonly responseHeaders: readonly string[];
-  /** Credentials that the broker puts in, by name; `url`, `headers` and `body` are without them. */
-  readonly secrets: readonly SecretBinding[];
-}
-
-export type FsOperation = "read" | "create" | "overwrite" | "delete";
-
-export interface FsPlan {
-  readonly kind: "fs";
-  readonly operation: FsOperation;
-  /** Absolute path of the root folder that the path is beneath. */
-  readonly root: string;
-  /** Relative, `/`-separated, no empty, `.` or `..` segments. */
-  readonly path: string;
-  /** For create and overwrite. */
-  readonly content: Uint8Array | null;
-  /** Lower-case hex SHA-256 that the old content must have; overwrite and delete only. */
-  readonly expectedBeforeHash: string | null;
-  /** Globs; deny wins. Part of the plan, so that no path through the gate can lose them. */
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-  readonly maxFileBytes: number;
-}
+export const PLAN_KINDS = [
+  "http",
+  "fs",
+  "database",
+  "mail",
+  "queue",
+  "storage",
+] as const satisfies Plan["kind"][];
+export type PlanKind = Plan["kind"];
+export type PlanOf<K extends PlanKind> = Extract<Plan, { readonly kind: K }>;
 
 /** What one execution may use. Part of what is hashed and granted. */
 export interface CallLimits {
@@ -59,87 +44,73 @@ export interface CallLimits {
   readonly responseBytes: number;
 }
 
+/** Names of the secrets that a plan asks for, each once. */
+export function secretsOf(plan: Plan): readonly string[] {
+  switch (plan.kind) {
+    case "http":
+      return secretNames(plan.secrets);
+    case "fs":
+      return [];
+    case "database":
+    case "mail":
+    case "queue":
+    case "storage":
+      return plan.secret === null ? [] : [plan.secret];
+  }
+}
+
+/** Those without which a plan may not run; the others are left out when they are not granted, or not there. */
+export function requiredSecretsOf(plan: Plan): readonly string[] {
+  if (plan.kind !== "http") return secretsOf(plan);
+  return secretNames(plan.secrets.filter(({ required }) => required));
+}
+
 /** The plan as JSON: bytes as base64, members always present. The same plan always gives the same canonical text. */
 export function planToJson(plan: Plan): JsonObject {
-  if (plan.kind === "http")
-    return {
-      kind: "http",
-      method: plan.method,
-      url: plan.url,
-      headers: plan.headers.map(([name, value]) => [name, value]),
-      body: encode(plan.body),
-      hosts: [...plan.hosts],
-      response_headers: [...plan.responseHeaders],
-      secrets: plan.secrets.map((binding) => ({ ...binding })),
-    };
-  return {
-    kind: "fs",
-    operation: plan.operation,
-    root: plan.root,
-    path: plan.path,
-    content: encode(plan.content),
-    expected_before_hash: plan.expectedBeforeHash,
-    allow: [...plan.allow],
-    deny: [...plan.deny],
-    max_file_bytes: plan.maxFileBytes,
-  };
-}
-
-/** Reads what {@link planToJson} wrote. The caller has checked the bytes against their signed commitment. */
-export function planFromJson(json: JsonObject): Plan {
-  if (json.kind === "http") {
-    const plan = json as unknown as HttpPlanJson; // written by planToJson, commitment checked by the caller
-    return {
-      kind: "http",
-      method: plan.method,
-      url: plan.url,
-      headers: plan.headers,
-      body: decode(plan.body),
-      hosts: plan.hosts,
-      responseHeaders: plan.response_headers,
-      // Calls that were held before plans had credentials have none.
-      secrets: plan.secrets ?? [],
-    };
+  switch (plan.kind) {
+    case "http":
+      return httpPlanToJson(plan);
+    case "fs":
+      return fsPlanToJson(plan);
+    case "database":
+      return databasePlanToJson(plan);
+    case "mail":
+      return mailPlanToJson(plan);
+    case "queue":
+      return queuePlanToJson(plan);
+    case "storage":
+      return storagePlanToJson(plan);
   }
-  const plan = json as unknown as FsPlanJson; // as above
-  return {
-    kind: "fs",
-    operation: plan.operation,
-    root: plan.root,
-    path: plan.path,
-    content: decode(plan.content),
-    expectedBeforeHash: plan.expected_before_hash,
-    allow: plan.allow,
-    deny: plan.deny,
-    maxFileBytes: plan.max_file_bytes,
-  };
 }
 
-interface HttpPlanJson {
-  method: HttpMethod;
-  url: string;
-  headers: Header[];
-  body: string | null;
-  hosts: string[];
-  response_headers: string[];
-  secrets?: SecretBinding[];
-}
+type Stored =
+  | ReturnType<typeof httpPlanToJson>
+  | ReturnType<typeof fsPlanToJson>
+  | ReturnType<typeof databasePlanToJson>
+  | ReturnType<typeof mailPlanToJson>
+  | ReturnType<typeof queuePlanToJson>
+  | ReturnType<typeof storagePlanToJson>;
 
-interface FsPlanJson {
-  operation: FsOperation;
-  root: string;
-  path: string;
-  content: string | null;
-  expected_before_hash: string | null;
-  allow: string[];
-  deny: string[];
-  max_file_bytes: number;
-}
-
-function encode(bytes: Uint8Array | null): string | null {
-  return bytes === null ? null : Buffer.from(bytes).toString("base64");
-}
-
-function decode(text: string | null): Uint8Array | null {
-  return text === null ? null : Buffer.from(text, "base64");
+/**
+ * Reads what {@link planToJson} wrote. The caller has checked the bytes against their signed commitment. Throws
+ * TypeError for a kind that this build does not know.
+ */
+export function planFromJson(json: JsonObject): Plan {
+  const stored = json as unknown as Stored; // written by planToJson, commitment checked by the caller
+  switch (stored.kind) {
+    case "http":
+      return httpPlanFromJson(stored);
+    case "fs":
+      return fsPlanFromJson(stored);
+    case "database":
+      return databasePlanFromJson(stored);
+    case "mail":
+      return mailPlanFromJson(stored);
+    case "queue":
+      return queuePlanFromJson(stored);
+    case "storage":
+      return storagePlanFromJson(stored);
+    default:
+      throw new TypeError("a stored plan of a kind that this build does not know");
+  }
 }

@@ -1,10 +1,10 @@
 import { callsRemaining, principalDay, tightest } from "../budgets/state.ts";
 import { rfc3339 } from "../core/clock.ts";
-import { secretNames } from "../core/secret-binding.ts";
-import { parseTargetUrl } from "../core/url.ts";
+import { secretsOf } from "../core/plan.ts";
 import type { PolicyDecision, PolicyInput } from "../policy/contract.ts";
 import type { Authorized, Cause, PlannedCall } from "./call.ts";
 import type { Gate } from "./gate.ts";
+import { planFacts } from "./plan-facts.ts";
 import { type Refusal, refuse, sanitise } from "./refusal.ts";
 
 /** Step 6: may it? Policy judges the plan; an approval is one of its inputs. */
@@ -49,19 +49,13 @@ export function policyInput(gate: Gate, call: PlannedCall, cause: Cause): Policy
       envelope: false,
     },
     plan: planFacts(plan),
-    secrets: plan.kind === "http" ? secretNames(plan.secrets) : [],
+    secrets: secretsOf(plan),
     params: call.policyParams,
     budget: { calls_remaining: budgetBefore(gate, call, now) },
     unresolved: call.unresolved,
     approval: cause.kind === "approval" ? { id: cause.approvalId, approvers: cause.approvers } : null,
     time: rfc3339(now),
   };
-}
-
-function planFacts(plan: PlannedCall["plan"]): PolicyInput["plan"] {
-  if (plan.kind === "fs") return { kind: "fs", operation: plan.operation, path: plan.path };
-  const { scheme, host, port, path } = parseTargetUrl(plan.url);
-  return { kind: "http", method: plan.method, scheme, host, port, path };
 }
 
 /** Advisory: the grant transaction reserves for real. A day without a budget row yet has its whole ceiling left. */

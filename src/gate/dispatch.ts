@@ -13,17 +13,13 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
     return { ...granted, output: null, effects: [], ioCalls: 0, redactions: 0, ended: String(signal.reason) };
   const { plan, limits, component: digest } = call;
   const { tenant, principal } = call.caller;
-  const secrets = { granted: granted.decision.granted.secrets, tenant, principal };
-  const door = gate.host.door({ plan, limits, deadline, signal, action: call.action.id, secrets });
+  const action = call.action.id;
+  const caller = { tenant, principal };
+  const { secrets } = granted.decision.granted;
+  const door = gate.host.door({ plan, limits, deadline, signal, action, caller, secrets });
   const run = async () => {
-    const ended = await gate.sandbox.run({
-      digest,
-      task: call.action.task(plan),
-      limits,
-      deadline,
-      door,
-      signal,
-    });
+    const task = call.action.task(plan);
+    const ended = await gate.sandbox.run({ digest, task, limits, deadline, door, signal });
     return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
   };
   const ran = await run().catch((error: unknown) => ({

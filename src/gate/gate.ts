@@ -1,6 +1,7 @@
 import type { Registry } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Connections } from "../core/plan/connections.ts";
 import type { Host } from "../host/index.ts";
 import type {
   LeaseSigner,
@@ -42,6 +43,8 @@ export interface Gate {
   readonly keysDir: string;
   /** Local targets by action, see `[[egress.local]]`. */
   readonly localTargets: ReadonlyMap<string, readonly { readonly host: string; readonly port: number }[]>;
+  /** Endpoints that manifests may name, see `[[connections.*]]`. */
+  readonly connections: Connections;
   readonly state: GateState;
 }
 

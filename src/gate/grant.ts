@@ -1,5 +1,6 @@
 import { sha256Hex } from "../core/bytes.ts";
 import { rfc3339 } from "../core/clock.ts";
+import { type Plan, requiredSecretsOf } from "../core/plan.ts";
 import { commitUnder } from "../ledger/store/payloads.ts";
 import type { Authorized, Cause, Granted } from "./call.ts";
 import { callRecord } from "./call-record.ts";
@@ -37,6 +38,7 @@ export async function grant(gate: Gate, authorized: Authorized): Promise<Granted
           granted: {
             hosts: decision.granted.hosts,
             paths: decision.granted.paths.map((path) => commitUnder(call.payload.salt, path)),
+            connections: decision.granted.connections,
             secrets: decision.granted.secrets,
           },
           limits: limitsToJson(limits),
@@ -86,14 +88,23 @@ function causeRecord(cause: Cause) {
  */
 export function grantsWholePlan({ call, decision }: Authorized): Refusal | null {
   const { plan } = call;
-  const whole =
-    plan.kind === "fs"
-      ? decision.granted.paths.includes(plan.path)
-      : decision.granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, "")) &&
-        plan.secrets.every(({ secret, required }) => !required || decision.granted.secrets.includes(secret));
-  return whole
-    ? null
-    : refuse("policy_denied", 403, "policy grants less than the call needs", {
-        members: { deny_reason: "policy grants less than the call needs" },
-      });
+  const secrets = requiredSecretsOf(plan).every((secret) => decision.granted.secrets.includes(secret));
+  if (secrets && grantsTarget(plan, decision.granted)) return null;
+  return refuse("policy_denied", 403, "policy grants less than the call needs", {
+    members: { deny_reason: "policy grants less than the call needs" },
+  });
+}
+
+function grantsTarget(plan: Plan, granted: Authorized["decision"]["granted"]): boolean {
+  switch (plan.kind) {
+    case "http":
+      return granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, ""));
+    case "fs":
+      return granted.paths.includes(plan.path);
+    case "database":
+    case "mail":
+    case "queue":
+    case "storage":
+      return granted.connections.includes(plan.connection);
+  }
 }

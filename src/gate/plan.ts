@@ -16,6 +16,7 @@ export function plan(gate: Gate, call: Validated): Planned | Refusal {
   const made = action.plan(params, {
     fsRoot: session.fs_root ?? gate.fsRoot,
     local: gate.localTargets.get(action.id) ?? [],
+    connections: gate.connections,
   });
   if (!made.ok)
     return refuse("policy_denied", 403, made.message, {

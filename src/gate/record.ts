@@ -1,10 +1,9 @@
 import { canonicalJson } from "../core/canonical-json.ts";
 import { rfc3339 } from "../core/clock.ts";
-import type { ObservedEffect } from "../core/effect.ts";
-import type { EffectRecord } from "../ledger/entry/types.ts";
-import { commit, commitUnder, makePayload } from "../ledger/store/payloads.ts";
+import { commit, makePayload } from "../ledger/store/payloads.ts";
 import type { Verified } from "./call.ts";
 import { callRecord } from "./call-record.ts";
+import { effectRecord } from "./effect-record.ts";
 import type { Gate } from "./gate.ts";
 import { sanitise } from "./refusal.ts";
 
@@ -57,40 +56,4 @@ export async function record(
   gate.running.leave(ended.grantId);
   if (appended === "closed") throw new Error(`the grant ${ended.grantId} already has a receipt`);
   return { receiptId, seq: appended.seq };
-}
-
-/** An observation as the log keeps it: what could be guessed or tells a path is committed to, not shown. */
-function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRecord {
-  const committed = (hex: string | null) =>
-    hex === null ? null : commitUnder(salt, Buffer.from(hex, "hex"));
-  if (effect.kind === "http")
-    return {
-      kind: "http",
-      method: effect.method,
-      origin: effect.origin,
-      target: commitUnder(salt, effect.target),
-      address: effect.address,
-      request_bytes: effect.requestBytes,
-      request: committed(effect.requestHash),
-      status: effect.status,
-      response_bytes: effect.responseBytes,
-      response: committed(effect.responseHash),
-      secrets: effect.secrets,
-      scrubbed: effect.scrubbed,
-      reached: effect.reached,
-      error: effect.error,
-    };
-  return {
-    kind: "fs",
-    operation: effect.operation,
-    path: commitUnder(salt, effect.path),
-    device: effect.device,
-    inode: effect.inode,
-    before: committed(effect.beforeHash),
-    after: committed(effect.afterHash),
-    bytes_before: effect.bytesBefore,
-    bytes_after: effect.bytesAfter,
-    reached: effect.reached,
-    error: effect.error,
-  };
 }

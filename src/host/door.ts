@@ -1,26 +1,55 @@
 import type { Clock } from "../core/clock.ts";
-import type { HostErrorCode, HttpEffect, ObservedEffect } from "../core/effect.ts";
+import type { HostErrorCode, ObservedEffect } from "../core/effect.ts";
 import type { HostAnswer, HostCall, HostDoor } from "../core/host-call.ts";
 import type { Json } from "../core/json.ts";
-import type { CallLimits, Plan } from "../core/plan.ts";
-import type { SecretBinding } from "../core/secret-binding.ts";
+import {
+  type CallLimits,
+  type HttpPlan,
+  type Plan,
+  type PlanKind,
+  requiredSecretsOf,
+  secretsOf,
+} from "../core/plan.ts";
 import type { SecretSource } from "../core/secrets.ts";
-import { openCredentials, type SecretGrant } from "./credentials/open.ts";
+import type { Broker, BrokerJob, Brokers } from "./broker.ts";
+import { type Opened, openSecrets } from "./credentials/open.ts";
 import { sensitiveValues } from "./credentials/values.ts";
 import { failureOf, HostFailure } from "./failure.ts";
-import type { FsBroker } from "./fs/broker.ts";
-import type { HttpBroker, JobCredentials } from "./http/broker.ts";
+import type { JobCredentials } from "./http/broker.ts";
 import { equalsPlan } from "./plan-match.ts";
-import { type OpenRecord, recordOf, refusalOf, type Writable } from "./record.ts";
+import {
+  databaseRecord,
+  fsRecord,
+  httpRecord,
+  mailRecord,
+  type OpenRecord,
+  queueRecord,
+  refusalOf,
+  storageRecord,
+} from "./record.ts";
 import { Scrubber } from "./scrub/scrubber.ts";
 
 /** What doors share; made once per gate by `createHost`. */
 export interface HostDeps {
   readonly clock: Clock;
-  readonly http: HttpBroker;
-  readonly fs: FsBroker;
+  readonly brokers: Brokers;
   /** Null when the gate has no secrets. */
   readonly secrets: SecretSource | null;
+}
+
+export interface DoorRequest {
+  /** Action id; local egress entries are for one action. */
+  readonly action: string;
+  /** Whose secrets are opened. */
+  readonly caller: { readonly tenant: string; readonly principal: string };
+  readonly plan: Plan;
+  readonly limits: CallLimits;
+  /** Monotonic milliseconds of the host's clock. */
+  readonly deadline: number;
+  /** Aborting it is like `close`: nothing happens any more. */
+  readonly signal: AbortSignal;
+  /** Names of the secrets that policy granted. */
+  readonly secrets: readonly string[];
 }
 
 /** The door as the gate holds it. */
@@ -34,16 +63,10 @@ export interface GuardedDoor extends HostDoor {
   redactions(): number;
 }
 
-export interface DoorRequest {
-  /** Action id; local egress entries are for one action. */
-  readonly action: string;
-  readonly plan: Plan;
-  readonly limits: CallLimits;
-  /** Monotonic milliseconds of the host's clock. */
-  readonly deadline: number;
-  /** Aborting it is like `close`: nothing happens any more. */
-  readonly signal: AbortSignal;
-  readonly secrets: SecretGrant;
+/** What one admitted call does, with the record that it keeps. */
+interface Work {
+  readonly record: OpenRecord;
+  readonly run: (opened: Opened) => Promise<HostAnswer>;
 }
 
 /** Longest time that a timer takes. */
@@ -129,14 +152,33 @@ class Door implements GuardedDoor {
       return { kind: call.kind, err: refusal };
     }
     this.used = true;
-    const record = recordOf(this.request.plan);
+    const { record, run } = this.work(call);
     this.records.push(record);
     try {
-      return await this.perform(call, record);
+      return await this.withSecrets(signal, run);
     } catch (thrown) {
       const failure = failureOf(thrown, unforeseen(record));
       record.error = failure.code;
       return { kind: call.kind, err: failure.code };
+    }
+  }
+
+  /** Values are open for the length of one effect; what searches for them stays until the door closes. */
+  private async withSecrets(
+    signal: AbortSignal,
+    run: (opened: Opened) => Promise<HostAnswer>,
+  ): Promise<HostAnswer> {
+    const { plan, caller, secrets: granted } = this.request;
+    const login = plan.kind === "http" ? this.deps.brokers.http.proxySecret : null;
+    const own = login === null ? [] : [login];
+    const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
+    const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
+    try {
+      const values = sensitiveValues(plan, own, opened);
+      if (values.length > 0) this.scrubber = new Scrubber(values);
+      return await run(opened);
+    } finally {
+      opened.secrets.release();
     }
   }
 
@@ -150,46 +192,59 @@ class Door implements GuardedDoor {
   }
 
   /** What is sent and written is taken from the plan, never from the call. */
-  private async perform(call: HostCall, record: OpenRecord): Promise<HostAnswer> {
-    const { plan, limits, action } = this.request;
+  private work(call: HostCall): Work {
+    const { plan, limits, action, deadline } = this.request;
+    const { http, fs, database, mail, queue, storage } = this.deps.brokers;
     const { signal } = this.controller;
-    if (plan.kind === "http" && record.kind === "http") {
-      const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
-      const ok = await this.withCredentials(plan.secrets, record, (credentials) =>
-        this.deps.http.perform({ plan, action, limits, timeoutMs, signal, record, credentials }),
-      );
-      return { kind: "http.request", ok };
+    const common = { limits, action, deadline, signal };
+    switch (plan.kind) {
+      case "http": {
+        const record = httpRecord(plan);
+        const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
+        const run = async (opened: Opened): Promise<HostAnswer> => {
+          const credentials = this.credentials(plan, opened);
+          try {
+            const ok = await http.perform({ plan, action, limits, timeoutMs, signal, record, credentials });
+            return { kind: "http.request", ok };
+          } finally {
+            record.scrubbed = credentials?.scrubber.hits ?? 0;
+          }
+        };
+        return { record, run };
+      }
+      case "fs": {
+        const record = fsRecord(plan);
+        return { record, run: () => fs.perform({ plan, limits, signal, record }) };
+      }
+      case "database":
+        return workOf(database, { ...common, plan, record: databaseRecord(plan) });
+      case "mail":
+        return workOf(mail, { ...common, plan, record: mailRecord(plan) });
+      case "queue":
+        return workOf(queue, { ...common, plan, record: queueRecord(plan) });
+      case "storage":
+        return workOf(storage, { ...common, plan, record: storageRecord(plan) });
     }
-    if (plan.kind === "fs" && record.kind === "fs")
-      return await this.deps.fs.perform({ plan, limits, signal, record });
-    throw new HostFailure("not_granted", "no broker for this plan");
   }
 
-  /** Values are open for the length of one effect; what searches for them stays until the door closes. */
-  private async withCredentials<T>(
-    bindings: readonly SecretBinding[],
-    record: Writable<HttpEffect>,
-    work: (credentials: JobCredentials | null) => Promise<T>,
-  ): Promise<T> {
-    const { http, secrets: source } = this.deps;
-    const also = http.proxySecret === null ? [] : [http.proxySecret];
-    if (bindings.length + also.length === 0) return work(null);
-    const { secrets: grant } = this.request;
-    const opened = await openCredentials(bindings, source, grant, also, this.controller.signal);
-    try {
-      if (opened.bindings.length + also.length === 0) return await work(null);
-      const scrubber = new Scrubber(sensitiveValues(opened.bindings, also, opened.secrets));
-      this.scrubber = scrubber;
-      const owner = JSON.stringify([grant.tenant, grant.principal]);
-      try {
-        return await work({ ...opened, scrubber, owner });
-      } finally {
-        record.scrubbed = scrubber.hits;
-      }
-    } finally {
-      opened.secrets.release();
-    }
+  private credentials(plan: HttpPlan, { names, secrets }: Opened): JobCredentials | null {
+    const { scrubber } = this;
+    if (scrubber === null) return null;
+    const { tenant, principal } = this.request.caller;
+    const bindings = plan.secrets.filter(({ secret }) => names.has(secret));
+    return { bindings, secrets, scrubber, owner: JSON.stringify([tenant, principal]) };
   }
+}
+
+function workOf<K extends Exclude<PlanKind, "http" | "fs">>(
+  broker: Broker<K> | null,
+  job: Omit<BrokerJob<K>, "secrets"> & { readonly record: OpenRecord },
+): Work {
+  const run = async ({ secrets }: Opened): Promise<HostAnswer> => {
+    if (broker === null) throw new HostFailure("not_granted", "no broker for this plan");
+    return broker.perform({ ...job, secrets });
+  };
+  return { record: job.record, run };
 }
 
 function unforeseen(record: OpenRecord): HostErrorCode {

@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
+import type { Connections } from "../core/plan/connections.ts";
 import type { SecretSource } from "../core/secrets.ts";
+import type { Brokers } from "./broker.ts";
 import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
@@ -25,8 +27,10 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
-  /** Where credentials come from; without it a call that needs one is refused with `secrets_unavailable`. */
-  readonly secrets?: SecretSource;
+  /** Endpoints that plans may name; none by default. */
+  readonly connections?: Connections;
+  /** Where brokers get credentials from, through the door; nowhere when null or absent. */
+  readonly secrets?: SecretSource | null;
   /** Requests to public addresses go through it; `[[egress.local]]` targets never do. */
   readonly proxy?: ProxySetting;
   readonly clock?: Clock;
@@ -76,7 +80,8 @@ export function createHost(options: HostOptions = {}): Host {
     random: options.random ?? systemRandom,
     roots: options.fsRoots ?? [],
   });
-  return new RunningHost({ clock, http, fs, secrets: options.secrets ?? null });
+  const brokers: Brokers = { http, fs, database: null, mail: null, queue: null, storage: null };
+  return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 
 class RunningHost implements Host {
@@ -101,14 +106,15 @@ class RunningHost implements Host {
   }
 
   stats(): HostStats {
-    return { doors: this.doors.size, connections: this.deps.http.stats() };
+    return { doors: this.doors.size, connections: this.deps.brokers.http.stats() };
   }
 
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
     await Promise.all([...this.doors].map((door) => door.close()));
-    await this.deps.http.close();
-    this.deps.fs.close();
+    const { http, fs, database, mail, queue, storage } = this.deps.brokers;
+    await Promise.all([http, database, mail, queue, storage].map((broker) => broker?.close()));
+    fs.close();
   }
 }

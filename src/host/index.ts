@@ -1,4 +1,4 @@
-export type { SecretGrant } from "./credentials/open.ts";
+export type { Broker, BrokerJob } from "./broker.ts";
 export { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 export { HostSetupError } from "./failure.ts";
 export { createHost, type Host, type HostOptions, type HostStats } from "./host.ts";

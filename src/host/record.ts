@@ -1,16 +1,45 @@
 import { sha256Hex } from "../core/bytes.ts";
-import type { FsEffect, HttpEffect, ObservedEffect } from "../core/effect.ts";
-import type { FsPlan, HttpPlan, Plan } from "../core/plan.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
+import type {
+  DatabaseEffect,
+  FsEffect,
+  HttpEffect,
+  MailEffect,
+  ObservedEffect,
+  QueueEffect,
+  StorageEffect,
+} from "../core/effect.ts";
+import { databaseTargetText } from "../core/plan/database.ts";
+import type { DatabasePlan, FsPlan, HttpPlan, MailPlan, Plan, QueuePlan, StoragePlan } from "../core/plan.ts";
 import { parseTargetUrl } from "../core/url.ts";
 
 /** An effect record while its broker still fills it in. */
 export type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-export type OpenRecord = Writable<HttpEffect> | Writable<FsEffect>;
+export type OpenRecord =
+  | Writable<HttpEffect>
+  | Writable<FsEffect>
+  | Writable<DatabaseEffect>
+  | Writable<MailEffect>
+  | Writable<QueueEffect>
+  | Writable<StorageEffect>;
 
 /** The record of a call that equals the plan, before anything has happened. */
 export function recordOf(plan: Plan): OpenRecord {
-  return plan.kind === "http" ? httpRecord(plan) : fsRecord(plan);
+  switch (plan.kind) {
+    case "http":
+      return httpRecord(plan);
+    case "fs":
+      return fsRecord(plan);
+    case "database":
+      return databaseRecord(plan);
+    case "mail":
+      return mailRecord(plan);
+    case "queue":
+      return queueRecord(plan);
+    case "storage":
+      return storageRecord(plan);
+  }
 }
 
 /**
@@ -19,9 +48,19 @@ export function recordOf(plan: Plan): OpenRecord {
  */
 export function refusalOf(plan: Plan, error: NonNullable<ObservedEffect["error"]>): ObservedEffect {
   const record = recordOf(plan);
-  if (record.kind === "http") return { ...record, requestBytes: 0, requestHash: null, error };
-  return { ...record, error };
+  switch (record.kind) {
+    case "http":
+    case "storage":
+      return { ...record, requestBytes: 0, requestHash: null, error };
+    case "fs":
+    case "database":
+    case "mail":
+    case "queue":
+      return { ...record, error };
+  }
 }
+
+const NOTHING_YET = { reached: "none", error: null } as const;
 
 export function httpRecord(plan: HttpPlan): Writable<HttpEffect> {
   const { origin, target } = place(plan.url);
@@ -38,8 +77,7 @@ export function httpRecord(plan: HttpPlan): Writable<HttpEffect> {
     responseHash: null,
     secrets: [],
     scrubbed: 0,
-    reached: "none",
-    error: null,
+    ...NOTHING_YET,
   };
 }
 
@@ -54,8 +92,81 @@ export function fsRecord(plan: FsPlan): Writable<FsEffect> {
     afterHash: null,
     bytesBefore: null,
     bytesAfter: null,
-    reached: "none",
-    error: null,
+    ...NOTHING_YET,
+  };
+}
+
+export function databaseRecord(plan: DatabasePlan): Writable<DatabaseEffect> {
+  return {
+    kind: "database",
+    connection: plan.connection,
+    engine: plan.target.engine,
+    target: databaseTargetText(plan.target),
+    statementHash: sha256Hex(plan.statement),
+    parametersHash: sha256Hex(canonicalJson(plan.parameters.map(({ kind, value }) => ({ kind, value })))),
+    class: plan.class,
+    tables: plan.tables,
+    rows: null,
+    affected: null,
+    bytes: 0,
+    resultHash: null,
+    sqlstate: null,
+    ...NOTHING_YET,
+  };
+}
+
+export function mailRecord(plan: MailPlan): Writable<MailEffect> {
+  const recipients = [...plan.to, ...plan.cc, ...plan.bcc].sort();
+  return {
+    kind: "mail",
+    connection: plan.connection,
+    server: `${plan.server.host}:${plan.server.port}`,
+    address: null,
+    messageId: null,
+    messageHash: null,
+    bytes: 0,
+    recipientsHash: sha256Hex(recipients.map((recipient) => `${recipient}\n`).join("")),
+    recipients: recipients.length,
+    accepted: null,
+    status: null,
+    ...NOTHING_YET,
+  };
+}
+
+export function queueRecord(plan: QueuePlan): Writable<QueueEffect> {
+  return {
+    kind: "queue",
+    connection: plan.connection,
+    server: `${plan.server.host}:${plan.server.port}`,
+    vhost: plan.vhost,
+    exchange: plan.exchange,
+    routingKey: plan.routingKey,
+    address: null,
+    messageId: null,
+    payloadBytes: plan.payload.length,
+    payloadHash: sha256Hex(plan.payload),
+    confirm: null,
+    ...NOTHING_YET,
+  };
+}
+
+export function storageRecord(plan: StoragePlan): Writable<StorageEffect> {
+  const { host, port, tls } = plan.endpoint;
+  return {
+    kind: "storage",
+    operation: plan.operation,
+    connection: plan.connection,
+    endpoint: `${tls === "off" ? "http" : "https"}://${host}:${port}`,
+    bucket: plan.bucket,
+    key: plan.key,
+    address: null,
+    requestBytes: plan.content?.length ?? 0,
+    requestHash: plan.content === null ? null : sha256Hex(plan.content),
+    status: null,
+    responseBytes: 0,
+    responseHash: null,
+    etag: null,
+    ...NOTHING_YET,
   };
 }
 

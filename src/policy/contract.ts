@@ -24,7 +24,43 @@ export interface PolicyInput {
         readonly port: number;
         readonly path: string;
       }
-    | { readonly kind: "fs"; readonly operation: string; readonly path: string };
+    | { readonly kind: "fs"; readonly operation: string; readonly path: string }
+    | {
+        readonly kind: "database";
+        readonly connection: string;
+        readonly engine: string;
+        /** `host:port/database`, or the path of a file. */
+        readonly target: string;
+        readonly access: string;
+        readonly class: string;
+        readonly tables: readonly string[];
+      }
+    | {
+        readonly kind: "mail";
+        readonly connection: string;
+        readonly server: string;
+        readonly from: string;
+        readonly recipients: readonly string[];
+        /** Lower case, each once. */
+        readonly recipient_domains: readonly string[];
+      }
+    | {
+        readonly kind: "queue";
+        readonly connection: string;
+        readonly server: string;
+        readonly vhost: string;
+        /** `(default)` for the default exchange. */
+        readonly exchange: string;
+        readonly routing_key: string;
+      }
+    | {
+        readonly kind: "storage";
+        readonly connection: string;
+        readonly endpoint: string;
+        readonly operation: string;
+        readonly bucket: string;
+        readonly key: string;
+      };
   /** Names of the secrets that the plan asks for. */
   readonly secrets: readonly string[];
   /** Values of the parameters that the manifest lists in `policy_params`. */
@@ -59,6 +95,7 @@ export interface PolicyDecision {
   readonly granted: {
     readonly hosts: readonly string[];
     readonly paths: readonly string[];
+    readonly connections: readonly string[];
     readonly secrets: readonly string[];
   };
   /** From an engine: its `version`, on every decision. */

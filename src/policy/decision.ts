@@ -12,7 +12,7 @@ const texts = z.array(z.string());
 const decision = z.strictObject({
   outcome: z.enum(["allow", "hold", "deny"]),
   reasons: z.array(reason).max(64),
-  granted: z.strictObject({ hosts: texts, paths: texts, secrets: texts }),
+  granted: z.strictObject({ hosts: texts, paths: texts, connections: texts, secrets: texts }),
   policy_version: z.string(),
   obligations: z.strictObject({ quorum: z.int().min(1).max(100) }),
 }) satisfies z.ZodType<PolicyDecision>;
@@ -39,8 +39,7 @@ function inconsistency(made: PolicyDecision, input: PolicyInput, dataVersion: st
   const { outcome, granted } = made;
   if (outcome !== "allow") {
     if (made.reasons.length === 0) return `${outcome} without a reason`;
-    if (granted.hosts.length + granted.paths.length + granted.secrets.length > 0)
-      return `${outcome} that grants`;
+    if (Object.values(granted).some((names) => names.length > 0)) return `${outcome} that grants`;
   }
   if (outcome === "deny") return null;
   if (made.policy_version !== dataVersion) return "decision of another policy version";
@@ -54,6 +53,8 @@ function inconsistency(made: PolicyDecision, input: PolicyInput, dataVersion: st
     return "grant of another host";
   if (!granted.paths.every((path) => plan.kind === "fs" && path === plan.path))
     return "grant of another path";
+  const named = "connection" in plan ? plan.connection : null;
+  if (!granted.connections.every((connection) => connection === named)) return "grant of another connection";
   if (!granted.secrets.every((secret) => input.secrets.includes(secret))) return "grant of another secret";
   return null;
 }
@@ -63,7 +64,7 @@ export function denied(code: string, text: string, version: string, detail = "en
   return {
     outcome: "deny",
     reasons: [printable({ code, text, rule: detail })],
-    granted: { hosts: [], paths: [], secrets: [] },
+    granted: { hosts: [], paths: [], connections: [], secrets: [] },
     policy_version: version,
     obligations: { quorum: 1 },
   };

@@ -31,6 +31,39 @@ const plan = z.discriminatedUnion("kind", [
     path: text,
   }),
   z.strictObject({ kind: z.literal("fs"), operation: text, path: text }),
+  z.strictObject({
+    kind: z.literal("database"),
+    connection: text,
+    engine: text,
+    target: text,
+    access: text,
+    class: text,
+    tables: texts,
+  }),
+  z.strictObject({
+    kind: z.literal("mail"),
+    connection: text,
+    server: text,
+    from: text,
+    recipients: texts,
+    recipient_domains: texts,
+  }),
+  z.strictObject({
+    kind: z.literal("queue"),
+    connection: text,
+    server: text,
+    vhost: text,
+    exchange: text,
+    routing_key: text,
+  }),
+  z.strictObject({
+    kind: z.literal("storage"),
+    connection: text,
+    endpoint: text,
+    operation: text,
+    bucket: text,
+    key: text,
+  }),
 ]);
 
 const input = z.strictObject({

@@ -14,12 +14,7 @@ export function decodeHostCall(payload: Uint8Array): AskedCall {
   const from = new WireReader(payload);
   const declared = WORLD_FUNCTIONS[from.u8()];
   const param = declared?.params[0];
-  if (
-    declared === undefined ||
-    param === undefined ||
-    declared.serves === null ||
-    !("host" in declared.serves)
-  )
+  if (declared === undefined || param === undefined || !("host" in declared.serves))
     throw new ProtocolError("host call to a function that nothing serves");
   const request = decodeValue(param, from);
   from.end();

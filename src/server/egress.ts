@@ -1,14 +1,14 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
+import type { Connections } from "../core/plan/connections.ts";
 import { HTTP_METHODS } from "../core/plan.ts";
-import type { SecretSource } from "../core/secrets.ts";
 import type { Gate } from "../gate/gate.ts";
 import { createHost, type Host, type LocalEgress } from "../host/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** The brokers, with the roots, local targets and proxy that configuration opens. Without `secrets` there are none. */
-export function openHost(config: Config, dir: string, fsRoot: string, secrets?: SecretSource): Host {
+/** The brokers, with the roots, local targets and proxy that configuration opens. */
+export function openHost(config: Config, dir: string, fsRoot: string, connections: Connections): Host {
   const local: LocalEgress[] = config.egress.local.map((entry) => ({
     action: entry.action,
     methods: entry.methods.map((wanted) => {
@@ -27,7 +27,7 @@ export function openHost(config: Config, dir: string, fsRoot: string, secrets?: 
   return createHost({
     fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
     localEgress: local,
-    ...(secrets === undefined ? {} : { secrets }),
+    connections,
     ...(proxy === undefined ? {} : { proxy: { url: proxy, secret: config.egress.proxy_secret ?? null } }),
     ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
   });

@@ -18,6 +18,7 @@ import { createSandbox } from "../sandbox/index.ts";
 import { Anchoring, configuredWitnesses } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
+import { readConnections } from "./connections.ts";
 import { localTargets, openHost } from "./egress.ts";
 import { checkpointRhythm, unsafeSettings } from "./evidence.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
@@ -76,7 +77,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       readPolicy(at.policyData),
     ]);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
-    const host = openHost(config, dir, fsRoot);
+    const connections = readConnections(config.connections, dir);
+    const host = openHost(config, dir, fsRoot, connections);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
@@ -140,6 +142,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       fsRoot,
       keysDir: at.keys,
       localTargets: localTargets(config),
+      connections,
       state: {
         epoch: 0,
         draining: false,

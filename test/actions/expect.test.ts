@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type Action, createAction } from "../../src/actions/action.ts";
-import type { Verification } from "../../src/actions/expect.ts";
+import type { Verification } from "../../src/actions/expect/judge.ts";
 import { sha256Hex } from "../../src/core/bytes.ts";
 import type { FsEffect, HttpEffect, ObservedEffect } from "../../src/core/effect.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";

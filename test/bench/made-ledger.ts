@@ -82,7 +82,7 @@ function call(): readonly Task[] {
       call: { commitment: hash(traceId), bytes: 700 },
       policy_version: POLICY,
       generation: 1,
-      granted: { hosts: [], paths: [hash("path")], secrets: [] },
+      granted: { hosts: [], paths: [hash("path")], connections: [], secrets: [] },
       limits: {
         timeout_ms: 10_000,
         fuel: 200_000_000,

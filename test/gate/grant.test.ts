@@ -18,7 +18,7 @@ function covers(
   plan: Plan,
   granted: { readonly hosts?: string[]; readonly paths?: string[]; readonly secrets?: string[] },
 ): boolean {
-  const decision = { granted: { hosts: [], paths: [], secrets: [], ...granted } };
+  const decision = { granted: { hosts: [], paths: [], connections: [], secrets: [], ...granted } };
   const authorized = { call: { plan }, decision } as unknown as Authorized; // no more of it is looked at
   return grantsWholePlan(authorized) === null;
 }

@@ -92,7 +92,7 @@ const EDITS: readonly ((text: string) => string)[] = [
   (text) => text.replace(/"(grant|receipt|approval)_id":"../, '"$1_id":"ff'),
   (text) => text.replace(/"log":"../, '"log":"ff'),
   (text) => text.replace(/"decision":"[a-z_]+"/, '"decision":"approve"'),
-  (text) => text.replace(/"(hosts|paths|approvers|effects|reasons)":\[[^\]]+\]/, '"$1":[]'),
+  (text) => text.replace(/"(hosts|paths|connections|approvers|effects|reasons)":\[[^\]]+\]/, '"$1":[]'),
   (text) => text.replace(/"quorum":1/, '"quorum":2'),
   (text) => text.replace(/"(jkt|kid|previous_kid)":"./, '"$1":"~'),
   (text) => text.replace(/"type":"[a-z.]+"/, '"type":"gate.stopped"'),

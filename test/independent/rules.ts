@@ -64,15 +64,17 @@ export class Rules {
         " ",
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
-      const { hosts, paths, secrets } = grant.entry.granted;
-      for (const { kind, origin, path, reached, secrets: sent = [] } of entry.effects) {
+      const { hosts, paths, connections, secrets } = grant.entry.granted;
+      for (const { kind, origin, path, connection, reached, secrets: sent = [] } of entry.effects) {
         const known = reached === "none" || sent.every((name: string) => secrets.includes(name));
         rule(known, "credential outside");
-        const host = kind === "http" ? new URL(origin).hostname.replace(/^\[|\]$/g, "") : null;
-        rule(
-          reached === "none" || (host === null ? paths.includes(path) : hosts.includes(host)),
-          "effect outside",
-        );
+        const [granted, wanted] =
+          kind === "http"
+            ? [hosts, new URL(origin).hostname.replace(/^\[|\]$/g, "")]
+            : kind === "fs"
+              ? [paths, path]
+              : [connections, connection];
+        rule(reached === "none" || granted.includes(wanted), "effect outside");
       }
     }
   }

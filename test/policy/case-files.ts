@@ -20,7 +20,12 @@ const policyCase = z.strictObject({
   codes: z.array(z.string()),
   text: z.array(z.string()).default([]),
   granted: z
-    .strictObject({ hosts: z.array(z.string()), paths: z.array(z.string()), secrets: z.array(z.string()) })
+    .strictObject({
+      hosts: z.array(z.string()),
+      paths: z.array(z.string()),
+      connections: z.array(z.string()).default([]),
+      secrets: z.array(z.string()),
+    })
     .optional(),
   quorum: z.int().optional(),
 });

@@ -6,13 +6,13 @@ import { baseInput, patched } from "./case-files.ts";
 const ALLOW: PolicyDecision = {
   outcome: "allow",
   reasons: [],
-  granted: { hosts: ["api.example.com"], paths: [], secrets: [] },
+  granted: { hosts: ["api.example.com"], paths: [], connections: [], secrets: [] },
   policy_version: "cases-1",
   obligations: { quorum: 1 },
 };
 
 const REASON = { code: "risk", text: "risk high needs approval", rule: "hold.risk" };
-const NOTHING = { hosts: [], paths: [], secrets: [] };
+const NOTHING = { hosts: [], paths: [], connections: [], secrets: [] };
 
 function inputWith(set: Record<string, unknown>): PolicyInput {
   return patched(baseInput(), set) as PolicyInput; // the members set are of their type
@@ -21,10 +21,25 @@ function inputWith(set: Record<string, unknown>): PolicyInput {
 const APPROVED = { id: "approval-1", approvers: ["operator:ann"] };
 const FILE = { kind: "fs", operation: "read", path: "notes.txt" };
 
+const DATABASE = {
+  kind: "database",
+  connection: "orders",
+  engine: "postgresql",
+  target: "db.example.com:5432/shop",
+  access: "read",
+  class: "select",
+  tables: ["public.orders"],
+};
+
 describe("a decision is taken as it is", () => {
   const fine: [string, unknown, PolicyInput][] = [
     ["allow of all that the plan asks for", ALLOW, baseInput()],
     ["allow of less than the plan asks for", { ...ALLOW, granted: NOTHING }, baseInput()],
+    [
+      "allow of the plan's connection",
+      { ...ALLOW, granted: { ...NOTHING, connections: ["orders"] } },
+      inputWith({ "/plan": DATABASE }),
+    ],
     [
       "allow of the plan's path",
       { ...ALLOW, granted: { ...NOTHING, paths: ["notes.txt"] } },
@@ -73,7 +88,7 @@ describe("a decision is refused", () => {
     ["no grants at all", { ...ALLOW, granted: undefined }, plain, "malformed decision: granted"],
     [
       "grants without secrets",
-      { ...ALLOW, granted: { hosts: [], paths: [] } },
+      { ...ALLOW, granted: { hosts: [], paths: [], connections: [] } },
       plain,
       "malformed decision: granted.secrets",
     ],
@@ -183,6 +198,18 @@ describe("a decision is refused", () => {
       { ...ALLOW, granted: { ...NOTHING, paths: ["notes.txt", ".env"] } },
       inputWith({ "/plan": FILE }),
       "grant of another path",
+    ],
+    [
+      "a connection for an http plan",
+      { ...ALLOW, granted: { ...NOTHING, connections: ["orders"] } },
+      plain,
+      "grant of another connection",
+    ],
+    [
+      "another connection",
+      { ...ALLOW, granted: { ...NOTHING, connections: ["orders", "payroll"] } },
+      inputWith({ "/plan": DATABASE }),
+      "grant of another connection",
     ],
     [
       "a secret not asked for",

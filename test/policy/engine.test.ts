@@ -96,7 +96,7 @@ describe("a policy that misbehaves", () => {
     expect((await load()).evaluate(doing("nothing"))).toMatchObject({
       outcome: "deny",
       reasons: [{ code: "engine_unavailable", text: "the policy gave no decision" }],
-      granted: { hosts: [], paths: [], secrets: [] },
+      granted: { hosts: [], paths: [], connections: [], secrets: [] },
     });
   });
 
@@ -111,7 +111,7 @@ describe("a policy that misbehaves", () => {
     expect((await load()).evaluate(doing("grant more"))).toMatchObject({
       outcome: "deny",
       reasons: [{ code: "contract_violation", rule: "grant of another host" }],
-      granted: { hosts: [], paths: [], secrets: [] },
+      granted: { hosts: [], paths: [], connections: [], secrets: [] },
     });
   });
 

@@ -110,16 +110,17 @@ export function execute(ptr: usize, len: usize): usize {
 `;
 }
 
-/** Asks for a mail to be sent, which no broker serves. */
+/** Asks for a mail to be sent. */
 export const SENDS_MAIL = `
 import { ascii, ok } from "../lib/abi";
 @external("latchgate:provider/io-smtp@0.1.0", "send")
 declare function send(
   to: usize, toLen: usize, cc: usize, ccLen: usize, bcc: usize, bccLen: usize,
-  subject: usize, subjectLen: usize, body: usize, bodyLen: usize, type: usize, typeLen: usize, result: usize,
+  subject: usize, subjectLen: usize, hasText: u32, text: usize, textLen: usize, hasHtml: u32, html: usize, htmlLen: usize,
+  headers: usize, headersLen: usize, result: usize,
 ): void;
 export function execute(ptr: usize, len: usize): usize {
-  send(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, heap.alloc(16));
+  send(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, heap.alloc(16));
   return ok(ascii('{"ok":true}'));
 }
 `;

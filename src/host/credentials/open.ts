@@ -1,49 +1,52 @@
-import type { SecretBinding } from "../../core/secret-binding.ts";
-import { type OpenSecrets, SECRET_ERRORS, type SecretSource } from "../../core/secrets.ts";
+import {
+  type OpenSecrets,
+  SECRET_ERRORS,
+  type SecretRequest,
+  type SecretSource,
+} from "../../core/secrets.ts";
 import { HostFailure } from "../failure.ts";
 
-/** Whose secrets a call may use, and which of them policy granted. */
-export interface SecretGrant {
+/** Which secrets a call wants, and which it may have. */
+export interface Wanted {
+  /** Without one of these the call is refused. */
+  readonly required: readonly string[];
+  /** These and the optional ones. */
+  readonly all: readonly string[];
+  /** What policy granted. */
   readonly granted: readonly string[];
-  readonly tenant: string;
-  readonly principal: string;
+  /** What the gate's own configuration needs for the call; no policy grants it. */
+  readonly own: readonly string[];
 }
 
 /** The values of one call. */
-export interface OpenCredentials {
-  /** Those bindings of the plan that take part: optional ones may be missing. */
-  readonly bindings: readonly SecretBinding[];
+export interface Opened {
+  /** Of the plan's secrets those that are there: optional ones may be missing. */
+  readonly names: ReadonlySet<string>;
   readonly secrets: OpenSecrets;
 }
 
 /**
  * Opens what a plan names and policy granted. An optional secret that nobody has, or that was not granted, is left
- * out; one that cannot be read is an outage and not left out. `also` are names that the gate's own configuration needs.
+ * out; one that cannot be read is an outage and not left out.
  *
- * Throws {@link HostFailure} `not_granted` or the code of the source; nothing stays open then.
+ * Throws {@link HostFailure} `not_granted`, the code of the source, or the signal's reason; nothing stays open then.
+ * Values and the source's own words go no further.
  */
-export async function openCredentials(
-  bindings: readonly SecretBinding[],
+export async function openSecrets(
   source: SecretSource | null,
-  grant: SecretGrant,
-  also: readonly string[],
+  { required, all, granted, own }: Wanted,
+  caller: Pick<SecretRequest, "tenant" | "principal">,
   signal: AbortSignal,
-): Promise<OpenCredentials> {
-  const { granted, tenant, principal } = grant;
-  const required = new Set(also);
-  const optional = new Set<string>();
-  for (const binding of bindings) {
-    if (!binding.required) {
-      if (granted.includes(binding.secret)) optional.add(binding.secret);
-    } else if (granted.includes(binding.secret)) required.add(binding.secret);
-    else throw new HostFailure("not_granted", "policy did not grant a required secret");
-  }
-  for (const name of required) optional.delete(name);
+): Promise<Opened> {
+  if (!required.every((name) => granted.includes(name)))
+    throw new HostFailure("not_granted", "policy did not grant a required secret");
+  const needed = [...new Set([...required, ...own])];
+  const optional = all.filter((name) => granted.includes(name) && !needed.includes(name));
   const opened: OpenSecrets[] = [];
   const holders = new Map<string, OpenSecrets>();
   const open = async (names: readonly string[]) => {
-    if (source === null) throw new HostFailure("secrets_unavailable", "the gate has no secrets");
-    const secrets = await opening(source.open({ names, tenant, principal, signal }), signal);
+    if (source === null) throw new HostFailure("secrets_unavailable", "the gate has no source of secrets");
+    const secrets = await opening(source.open({ names, ...caller, signal }), signal);
     opened.push(secrets);
     for (const name of names) holders.set(name, secrets);
   };
@@ -51,24 +54,20 @@ export async function openCredentials(
     for (const secrets of opened) secrets.release();
   };
   try {
-    if (required.size > 0) await open([...required]);
+    if (needed.length > 0) await open(needed);
     // Each by itself: the source refuses a request as a whole.
     if (source !== null) for (const name of optional) await orMissing(open([name]));
   } catch (thrown) {
     release();
     throw thrown;
   }
-  return {
-    bindings: bindings.filter(({ secret }) => holders.has(secret) && granted.includes(secret)),
-    secrets: {
-      bytes: (name) => {
-        const holder = holders.get(name);
-        if (holder === undefined) throw new HostFailure("not_granted", "a secret that was not opened");
-        return holder.bytes(name);
-      },
-      release,
-    },
+  const bytes = (name: string) => {
+    const holder = holders.get(name);
+    if (holder === undefined) throw new HostFailure("secret_missing", "a secret that was not opened");
+    return holder.bytes(name);
   };
+  const names = all.filter((name) => holders.has(name) && granted.includes(name));
+  return { names: new Set(names), secrets: { bytes, release } };
 }
 
 async function orMissing(work: Promise<void>): Promise<void> {
@@ -97,7 +96,6 @@ function opening(work: Promise<OpenSecrets>, signal: AbortSignal): Promise<OpenS
       },
       (cause: unknown) => {
         signal.removeEventListener("abort", onAbort);
-        // The message stays behind: it is the source's, for operators.
         if (!over) reject(new HostFailure(codeOf(cause), "a secret could not be opened", { cause }));
       },
     );

@@ -1,22 +1,28 @@
-import { SECRET_MARK, type SecretBinding } from "../../core/secret-binding.ts";
-import type { OpenSecrets } from "../../core/secrets.ts";
+import type { Plan } from "../../core/plan.ts";
+import { SECRET_MARK } from "../../core/secret-binding.ts";
 import { HostFailure } from "../failure.ts";
+import type { Opened } from "./open.ts";
 
 /** Anything shorter would be found by chance in answers that have nothing to do with it. */
 export const SHORTEST_SECRET = 8;
 
 /**
  * What must be kept out of answers: each value, and of a user name with its password the part that is secret by
- * itself. `logins` are names of further pairs. Throws {@link HostFailure} `secret_invalid` for a value that is too short to be told from chance.
+ * itself. `logins` are names of such pairs beside those of the plan. Throws {@link HostFailure} `secret_invalid` for a
+ * value of an http plan that is too short to be told from chance; elsewhere such a one, which is no part of an answer,
+ * is not looked for.
  */
 export function sensitiveValues(
-  bindings: readonly SecretBinding[],
+  plan: Plan,
   logins: readonly string[],
-  secrets: OpenSecrets,
+  { names, secrets }: Opened,
 ): readonly Uint8Array[] {
+  if (plan.kind !== "http")
+    return [...names].map((name) => secrets.bytes(name)).filter((value) => value.length >= SHORTEST_SECRET);
   const values: Uint8Array[] = [];
   for (const name of logins) values.push(...withPart(secrets.bytes(name)));
-  for (const binding of bindings) {
+  for (const binding of plan.secrets) {
+    if (!names.has(binding.secret)) continue;
     const value = secrets.bytes(binding.secret);
     if (binding.in === "basic" && binding.format === SECRET_MARK) values.push(...withPart(value));
     else values.push(value);

@@ -62,6 +62,20 @@ export function either<A, B>(first: Schema<A>, second: Schema<B>): Schema<A | B>
   );
 }
 
+/** One of several closed objects, told apart by their `kind`. */
+export function byKind<M extends Record<string, Schema<{ readonly kind: string }>>>(
+  kinds: M,
+): Schema<Infer<M[keyof M]>> {
+  const known = new Map<unknown, Schema<unknown>>(Object.entries(kinds));
+  return shaped({ anyOf: [...known.values()].map(shapeOf) }, (value, at) => {
+    if (typeof value !== "object" || value === null) return `${at}: not an object`;
+    const schema = known.get((value as { readonly kind?: unknown }).kind);
+    return schema === undefined
+      ? `${at}.kind: not one of ${[...known.keys()].join(", ")}`
+      : schema(value, at);
+  });
+}
+
 export function list<T>(schema: Schema<T>, longest = 256): Schema<readonly T[]> {
   return shaped({ type: "array", items: shapeOf(schema), maxItems: longest }, (value, at) => {
     if (!Array.isArray(value) || value.length > longest) return `${at}: not a list of at most ${longest}`;

@@ -1,3 +1,4 @@
+import { effect } from "./effects.ts";
 import {
   boolean,
   closed,
@@ -36,39 +37,6 @@ const anyJwk = either(ed25519, p256);
 
 const caller = { trace_id: id, tenant: name, principal: name, session_id: id } as const;
 const action = { action_id: name, action_version: name, action_digest: digest } as const;
-
-const httpEffect = closed({
-  kind: oneOf("http"),
-  method: name,
-  origin: text(512),
-  target: hash,
-  address: nullable(name),
-  request_bytes: integer,
-  request: nullable(hash),
-  status: nullable(integer),
-  response_bytes: integer,
-  response: nullable(hash),
-  /** Names of the credentials that were put into the request. */
-  secrets: list(name, 16),
-  /** Places of the answer where a credential was found and taken out. */
-  scrubbed: integer,
-  reached: oneOf("none", "maybe", "confirmed"),
-  error: nullable(name),
-});
-const fsEffect = closed({
-  kind: oneOf("fs"),
-  operation: oneOf("read", "create", "overwrite", "delete"),
-  path: hash,
-  device: nullable(name),
-  inode: nullable(name),
-  before: nullable(hash),
-  after: nullable(hash),
-  bytes_before: nullable(integer),
-  bytes_after: nullable(integer),
-  reached: oneOf("none", "maybe", "confirmed"),
-  error: nullable(name),
-});
-const effect = either(httpEffect, fsEffect);
 
 /** The body of each entry type, version 1. Nothing else may be in an entry. */
 export const BODIES = {
@@ -162,7 +130,12 @@ export const BODIES = {
     call: commitment,
     policy_version: name,
     generation: integer,
-    granted: closed({ hosts: list(text(253)), paths: list(hash), secrets: list(name) }),
+    granted: closed({
+      hosts: list(text(253)),
+      paths: list(hash),
+      connections: list(name),
+      secrets: list(name),
+    }),
     limits: closed({
       timeout_ms: integer,
       fuel: integer,

@@ -23,6 +23,7 @@ interface OpenGrant {
   readonly caller: string;
   readonly hosts: ReadonlySet<string>;
   readonly secrets: ReadonlySet<string>;
+  readonly connections: ReadonlySet<string>;
   /** Commitments, under the salt of the call: equal paths have equal ones. */
   readonly paths: ReadonlySet<string>;
 }
@@ -155,6 +156,7 @@ export class LogRules {
       caller: callerOf(entry),
       hosts: new Set(entry.granted.hosts),
       secrets: new Set(entry.granted.secrets),
+      connections: new Set(entry.granted.connections),
       paths: new Set(entry.granted.paths),
     });
   }
@@ -192,12 +194,24 @@ export class LogRules {
     if (!same) this.broken(entry, "the receipt is of another call than its grant");
     for (const effect of entry.effects) {
       if (effect.reached === "none") continue;
-      const inside =
-        effect.kind === "http" ? grant.hosts.has(hostOf(effect.origin)) : grant.paths.has(effect.path);
-      if (!inside) this.broken(entry, "an effect outside what was granted");
+      if (!isInside(effect, grant)) this.broken(entry, "an effect outside what was granted");
       if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
         this.broken(entry, "a credential that was not granted");
     }
+  }
+}
+
+function isInside(effect: Receipt["effects"][number], grant: OpenGrant): boolean {
+  switch (effect.kind) {
+    case "http":
+      return grant.hosts.has(hostOf(effect.origin));
+    case "fs":
+      return grant.paths.has(effect.path);
+    case "database":
+    case "mail":
+    case "queue":
+    case "storage":
+      return grant.connections.has(effect.connection);
   }
 }
 

@@ -130,10 +130,6 @@ export class RunnerCall {
     memory: GuestMemory,
   ): Promise<void> | undefined {
     const { serves, result } = declared;
-    if (serves === null) {
-      this.end("import_not_granted", `no broker serves ${declared.name}`);
-      return never();
-    }
     const flat = new FlatValues(args);
     const budget = new LiftBudget(this.message.argumentBytes);
     const values = declared.params.map((type) => liftFlat(type, memory, flat, budget));

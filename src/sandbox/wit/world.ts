@@ -1,4 +1,5 @@
 import type { HostCallKind } from "../../core/host-call.ts";
+import { PARAMETER_KINDS } from "../../core/plan/database.ts";
 import type { WitType } from "./type.ts";
 import {
   bool,
@@ -41,8 +42,8 @@ export interface WorldFunction {
   readonly params: readonly WitType[];
   readonly result: WitType | null;
   readonly signature: string;
-  /** What becomes of a call: a host call through the door, a log line, or null where no broker serves it. */
-  readonly serves: { readonly host: HostCallKind } | { readonly log: LogLevel } | null;
+  /** What becomes of a call: a host call through the door, or a log line. */
+  readonly serves: { readonly host: HostCallKind } | { readonly log: LogLevel };
 }
 
 const headers = list(tuple([string, string]));
@@ -150,73 +151,98 @@ export const WORLD_FUNCTIONS: readonly WorldFunction[] = [
       ["cc", list(string)],
       ["bcc", list(string)],
       ["subject", string],
-      ["body", string],
-      ["content-type", string],
+      ["text", option(string)],
+      ["html", option(string)],
+      ["headers", headers],
     ]),
     result(
       record([
         ["message-id", string],
-        ["recipients", u32],
+        ["accepted", u32],
       ]),
       string,
     ),
-    null,
+    { host: "smtp.send" },
   ),
   declare(
     "io-database",
     "execute-query",
     record([
-      ["statement-id", option(string)],
-      ["query", option(string)],
-      ["params", list(string)],
+      ["connection", string],
+      ["statement", string],
+      [
+        "parameters",
+        list(
+          record([
+            ["kind", enumeration(PARAMETER_KINDS)],
+            ["value", string],
+          ]),
+        ),
+      ],
     ]),
     result(
       record([
-        ["rows-affected", u64],
-        ["transaction-id", string],
-        ["columns", list(string)],
+        ["rows", u64],
+        ["affected", u64],
         ["rows-json", string],
       ]),
       string,
     ),
-    null,
+    { host: "database.execute-query" },
   ),
   declare(
     "io-queue",
     "publish",
     record([
-      ["queue-name", string],
+      ["connection", string],
+      ["exchange", string],
+      ["routing-key", string],
       ["payload", bytes],
-      ["routing-key", option(string)],
+      ["content-type", string],
       ["headers", headers],
     ]),
-    result(
-      record([
-        ["delivery-tag", string],
-        ["queue-name", string],
-      ]),
-      string,
-    ),
-    null,
+    result(record([["message-id", string]]), string),
+    { host: "queue.publish" },
   ),
   declare(
     "io-storage",
     "put-object",
     record([
+      ["connection", string],
       ["bucket", string],
       ["key", string],
       ["content", bytes],
       ["content-type", option(string)],
+      ["if-none-match", bool],
     ]),
     result(
       record([
-        ["artifact-id", string],
-        ["content-hash", string],
+        ["etag", string],
+        ["content-hash", bytes],
         ["bytes-written", u64],
       ]),
       string,
     ),
-    null,
+    { host: "storage.put-object" },
+  ),
+  declare(
+    "io-storage",
+    "get-object",
+    record([
+      ["connection", string],
+      ["bucket", string],
+      ["key", string],
+    ]),
+    result(
+      record([
+        ["content", bytes],
+        ["content-type", option(string)],
+        ["etag", string],
+        ["hash", bytes],
+      ]),
+      string,
+    ),
+    { host: "storage.get-object" },
   ),
   declare("io-log", "log-debug", string, null, { log: "debug" }),
   declare("io-log", "log-info", string, null, { log: "info" }),

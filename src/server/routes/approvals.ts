@@ -1,8 +1,7 @@
 import { findHold, type HoldRow, type HoldState, listHolds, votesOf } from "../../approvals/state.ts";
 import { rfc3339 } from "../../core/clock.ts";
 import { isJsonObject, type Json, JsonError, type JsonObject, parseJson } from "../../core/json.ts";
-import { planToJson } from "../../core/plan.ts";
-import { secretNames } from "../../core/secret-binding.ts";
+import { type PlanKind, planToJson, secretsOf } from "../../core/plan.ts";
 import { decide } from "../../gate/approve.ts";
 import type { Gate } from "../../gate/gate.ts";
 import { openHeldCall } from "../../gate/held-call.ts";
@@ -101,12 +100,12 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
       plan: planPreview(planToJson(plan)),
       provider_module_digest: stored.componentDigest,
       approved_targets: action?.effects ?? [],
-      approved_secrets: plan.kind === "http" ? secretNames(plan.secrets) : [],
+      approved_secrets: secretsOf(plan),
       approved_egress:
         plan.kind === "http"
           ? { proxy_allowlist: { allowed_domains: [new URL(plan.url).hostname] } }
           : "none",
-      verifier_kind: plan.kind === "http" ? "http_status" : "fs_hash",
+      verifier_kind: VERIFIER_KINDS[plan.kind],
       unresolved_domains: stored.unresolved.hosts,
       unresolved_paths: stored.unresolved.paths,
     });
@@ -116,12 +115,21 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
   }
 }
 
+const VERIFIER_KINDS: Readonly<Record<PlanKind, string>> = {
+  http: "http_status",
+  fs: "fs_hash",
+  database: "database",
+  mail: "smtp",
+  queue: "queue",
+  storage: "storage",
+};
+
 const PREVIEW_BYTES = 4096;
 
 /** The whole plan; a long body is cut for reading, with its size. The hash covers all of it. */
 function planPreview(plan: JsonObject): JsonObject {
   const shown: Record<string, Json> = { ...plan };
-  for (const member of ["body", "content"]) {
+  for (const member of ["body", "content", "payload"]) {
     const text = plan[member];
     if (typeof text !== "string") continue;
     const bytes = Buffer.from(text, "base64");

@@ -86,8 +86,16 @@ function bound(changes: Partial<SecretBinding> = {}): SecretBinding {
   };
 }
 
-const grant = (changes: Partial<DoorRequest["secrets"]> = {}): Partial<DoorRequest> => ({
-  secrets: { granted: ["TOKEN", "OTHER"], tenant: "default", principal: "uid:1", ...changes },
+const grant = ({
+  granted = ["TOKEN", "OTHER"],
+  ...caller
+}: {
+  granted?: readonly string[];
+  tenant?: string;
+  principal?: string;
+} = {}): Partial<DoorRequest> => ({
+  secrets: granted,
+  caller: { tenant: "default", principal: "uid:1", ...caller },
 });
 
 async function perform(host: Host, plan: HttpPlan, changes: Partial<DoorRequest> = grant()) {

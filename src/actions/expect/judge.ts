@@ -1,13 +1,18 @@
-import { fromBase64, sha256Hex } from "../core/bytes.ts";
-import { canonicalJson } from "../core/canonical-json.ts";
-import type { FsEffect, HttpEffect, ObservedEffect } from "../core/effect.ts";
-import { isJsonObject, type Json, type JsonObject } from "../core/json.ts";
-import { resolvePointer } from "../core/json-pointer.ts";
-import type { FsPlan, HttpPlan, Plan } from "../core/plan.ts";
-import { fillJson } from "./body-template.ts";
-import type { CompiledSchema } from "./json-schema.ts";
-import type { Verify } from "./manifest-schema.ts";
-import { contentOf, type HttpOutput, readHttpOutput } from "./output.ts";
+import { canonicalJson } from "../../core/canonical-json.ts";
+import type { ObservedEffect } from "../../core/effect.ts";
+import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts";
+import { resolvePointer } from "../../core/json-pointer.ts";
+import type { Plan } from "../../core/plan.ts";
+import { fillJson } from "../body-template.ts";
+import type { CompiledSchema } from "../json-schema.ts";
+import type { Verify } from "../manifest-schema.ts";
+import { contentOf, type HttpOutput, readHttpOutput } from "../output.ts";
+import { databaseFaults } from "./database.ts";
+import { fsFaults } from "./fs.ts";
+import { httpFaults } from "./http.ts";
+import { mailFaults } from "./mail.ts";
+import { queueFaults } from "./queue.ts";
+import { storageFaults } from "./storage.ts";
 
 /**
  * - `verified`: the host saw exactly the planned effect, it met the manifest's expectation, the provider's account
@@ -90,24 +95,33 @@ function effectFaults(
   if (effect === undefined) return ["no effect was observed"];
   if (effects.length > 1) faults.push("more than one effect was observed");
   if (effect.reached !== "confirmed") faults.push("the effect was not confirmed");
-  if (effect.kind === "http" && plan.kind === "http") faults.push(...httpFaults(effect, plan, raw, output));
-  else if (effect.kind === "fs" && plan.kind === "fs") faults.push(...fsFaults(effect, plan, raw));
-  else faults.push("the observed effect is of another kind than the plan");
+  faults.push(...kindFaults(effect, plan, raw, output));
   return faults;
 }
 
-function httpFaults(effect: HttpEffect, plan: HttpPlan, raw: Json, output: HttpOutput | null): string[] {
-  const faults: string[] = [];
-  if (effect.method !== plan.method) faults.push("the observed method is not the planned one");
-  if (effect.origin + effect.target !== plan.url) faults.push("the observed url is not the planned one");
-  const hash = plan.body === null ? null : sha256Hex(plan.body);
-  if (effect.requestHash !== hash) faults.push("the observed body is not the planned one");
-  const claimed = isJsonObject(raw) ? raw.status : undefined;
-  if (claimed !== undefined && claimed !== effect.status)
-    faults.push("the provider reports another status than was observed");
-  if (output !== null && sha256Hex(output.body) !== effect.responseHash)
-    faults.push("the provider reports another body than was observed");
-  return faults;
+const OTHER_KIND = ["the observed effect is of another kind than the plan"];
+
+/** What contradicts the plan in an effect of its own kind. */
+function kindFaults(
+  effect: ObservedEffect,
+  plan: Plan,
+  raw: Json,
+  output: HttpOutput | null,
+): readonly string[] {
+  switch (plan.kind) {
+    case "http":
+      return effect.kind === "http" ? httpFaults(effect, plan, raw, output) : OTHER_KIND;
+    case "fs":
+      return effect.kind === "fs" ? fsFaults(effect, plan, raw) : OTHER_KIND;
+    case "database":
+      return effect.kind === "database" ? databaseFaults(effect, plan, raw) : OTHER_KIND;
+    case "mail":
+      return effect.kind === "mail" ? mailFaults(effect, plan, raw) : OTHER_KIND;
+    case "queue":
+      return effect.kind === "queue" ? queueFaults(effect, plan, raw) : OTHER_KIND;
+    case "storage":
+      return effect.kind === "storage" ? storageFaults(effect, plan, raw) : OTHER_KIND;
+  }
 }
 
 function assertionFaults(verify: Verify, output: HttpOutput | null, params: JsonObject): string[] {
@@ -137,49 +151,4 @@ function hasType(value: Json, type: string): boolean {
   if (type === "object") return isJsonObject(value);
   if (type === "integer") return Number.isInteger(value);
   return typeof value === type;
-}
-
-function fsFaults(effect: FsEffect, plan: FsPlan, raw: Json): string[] {
-  const faults: string[] = [];
-  const wants = (holds: boolean, fault: string) => {
-    if (!holds) faults.push(fault);
-  };
-  wants(effect.operation === plan.operation, "the observed operation is not the planned one");
-  wants(effect.path === plan.path, "the observed path is not the planned one");
-  const claim = isJsonObject(raw) ? raw : {};
-  const says = (member: string, hash: string | null) => hash !== null && claim[member] === `sha256:${hash}`;
-  const { beforeHash, afterHash } = effect;
-  wants(claim.ok === true && claim.path === plan.path, "the provider does not report success for the path");
-  switch (plan.operation) {
-    case "read": {
-      const hash = afterHash ?? beforeHash;
-      wants(
-        hash !== null && (beforeHash === null || beforeHash === hash),
-        "the host has no hash of what was read",
-      );
-      wants(says("hash", hash), "the provider reports another hash than was observed");
-      const encoded = claim.content_base64;
-      const content = typeof encoded === "string" ? fromBase64(encoded) : null;
-      wants(
-        content !== null && sha256Hex(content) === hash,
-        "the provider reports other content than was read",
-      );
-      return faults;
-    }
-    case "create":
-    case "overwrite": {
-      const planned = plan.content === null ? null : sha256Hex(plan.content);
-      wants(afterHash !== null && afterHash === planned, "the written content is not the planned one");
-      wants(says("after_hash", afterHash), "the provider reports another hash than was observed");
-      if (plan.operation === "create") wants(beforeHash === null, "the created file was there before");
-      else wants(beforeHash !== null, "the host has no hash of the old content");
-      break;
-    }
-    case "delete":
-      wants(beforeHash !== null && afterHash === null, "the host has no hash of what was deleted");
-      wants(claim.deleted === true, "the provider does not report the deletion");
-  }
-  if (plan.expectedBeforeHash !== null)
-    wants(beforeHash === plan.expectedBeforeHash, "the old content is not the expected one");
-  return faults;
 }

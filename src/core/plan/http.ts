@@ -1,0 +1,47 @@
+import type { JsonObject } from "../json.ts";
+import type { SecretBinding } from "../secret-binding.ts";
+import { decodeBytes, encodeBytes } from "./stored-bytes.ts";
+
+export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
+export type HttpMethod = (typeof HTTP_METHODS)[number];
+
+export type Header = readonly [name: string, value: string];
+
+export interface HttpPlan {
+  readonly kind: "http";
+  readonly method: HttpMethod;
+  /** Normalised, see `TargetUrl.href`. */
+  readonly url: string;
+  /** Lower-case names in the order sent; never host, content-length or a hop-by-hop header. */
+  readonly headers: readonly Header[];
+  readonly body: Uint8Array | null;
+  /** Host patterns that the manifest allows, see `hostMatches`. */
+  readonly hosts: readonly string[];
+  /** Response headers that the component may see, lower case. */
+  readonly responseHeaders: readonly string[];
+  /** Credentials that the broker puts in, by name; `url`, `headers` and `body` are without them. */
+  readonly secrets: readonly SecretBinding[];
+}
+
+export function httpPlanToJson(plan: HttpPlan) {
+  return {
+    kind: plan.kind,
+    method: plan.method,
+    url: plan.url,
+    headers: plan.headers.map(([name, value]): [string, string] => [name, value]),
+    body: encodeBytes(plan.body),
+    hosts: [...plan.hosts],
+    response_headers: [...plan.responseHeaders],
+    secrets: plan.secrets.map((binding) => ({ ...binding })),
+  } satisfies JsonObject;
+}
+
+type StoredHttpPlan = Omit<ReturnType<typeof httpPlanToJson>, "secrets"> & {
+  readonly secrets?: readonly SecretBinding[];
+};
+
+export function httpPlanFromJson(stored: StoredHttpPlan): HttpPlan {
+  // Calls that were held before plans had credentials have none.
+  const { response_headers: responseHeaders, body, secrets = [], ...plan } = stored;
+  return { ...plan, body: decodeBytes(body), responseHeaders, secrets };
+}

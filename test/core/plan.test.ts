@@ -1,0 +1,45 @@
+import { describe, expect, test } from "bun:test";
+import { canonicalJson } from "../../src/core/canonical-json.ts";
+import { type JsonObject, parseJson } from "../../src/core/json.ts";
+import { PLAN_KINDS, type Plan, planFromJson, planToJson, secretsOf } from "../../src/core/plan.ts";
+import { databasePlan, fsPlan, httpPlan, mailPlan, queuePlan, storagePlan } from "../host/plans.ts";
+
+const PLANS: readonly Plan[] = [
+  httpPlan({ body: Buffer.from([0, 255]) }),
+  httpPlan(),
+  fsPlan("/srv", { operation: "overwrite", content: Buffer.from("x"), expectedBeforeHash: "ab" }),
+  fsPlan("/srv"),
+  databasePlan(),
+  databasePlan({ target: { engine: "sqlite", file: "/srv/shop.db" }, secret: "DB_PASSWORD" }),
+  mailPlan(),
+  queuePlan({ payload: Buffer.from([0, 255]), secret: "MQ_PASSWORD" }),
+  storagePlan(),
+  storagePlan({ operation: "get", content: null, contentType: null, ifNoneMatch: false }),
+];
+
+describe("a stored plan", () => {
+  test("covers every kind", () => {
+    expect(new Set(PLANS.map(({ kind }) => kind))).toEqual(new Set(PLAN_KINDS));
+  });
+
+  test.each(PLANS.map((plan): [string, Plan] => [plan.kind, plan]))(
+    "of kind %s comes back as it was",
+    (_, plan) => {
+      const text = canonicalJson(planToJson(plan));
+      const stored = parseJson(Buffer.from(text), { bytes: 65_536, depth: 16 }) as JsonObject;
+      expect(planFromJson(stored)).toEqual(plan);
+      expect(canonicalJson(planToJson(planFromJson(stored)))).toBe(text);
+    },
+  );
+
+  test("of a kind that nobody knows is refused", () => {
+    expect(() => planFromJson({ kind: "ftp" })).toThrow(TypeError);
+  });
+});
+
+test("a plan names its secrets and no other", () => {
+  expect(secretsOf(databasePlan())).toEqual([]);
+  expect(secretsOf(databasePlan({ secret: "DB_PASSWORD" }))).toEqual(["DB_PASSWORD"]);
+  expect(secretsOf(storagePlan())).toEqual(["S3_SECRET"]);
+  expect(secretsOf(httpPlan())).toEqual([]);
+});

@@ -1,0 +1,91 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import { connectionsSchema } from "../../src/config/connections.ts";
+import { readConnections } from "../../src/server/connections.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "connections-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+writeFileSync(join(dir, "ca.pem"), "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n");
+writeFileSync(join(dir, "junk.pem"), "junk");
+
+function read(toml: string) {
+  return readConnections(connectionsSchema.parse(parse(toml)), dir);
+}
+
+const ORDERS = `[[database]]
+name = "orders"
+host = "db.example.com"
+database = "shop"
+user = "gate"
+password_secret = "ORDERS_PASSWORD"
+ca_file = "ca.pem"
+`;
+
+test("an endpoint has its facts, the name of its secret and its authorities, and no credential", () => {
+  expect(read(ORDERS).database.get("orders")).toEqual({
+    target: {
+      engine: "postgresql",
+      host: "db.example.com",
+      port: 5432,
+      database: "shop",
+      user: "gate",
+      schema: "public",
+      tls: "verify",
+    },
+    secret: "ORDERS_PASSWORD",
+    ca: expect.stringContaining("BEGIN CERTIFICATE"),
+    tables: null,
+  });
+  const lite = read('[[database]]\nname = "lite"\nengine = "sqlite"\nfile = "shop.db"\n');
+  expect(lite.database.get("lite")?.target).toEqual({ engine: "sqlite", file: join(dir, "shop.db") });
+});
+
+describe("an endpoint is refused", () => {
+  test.each([
+    [
+      "that sends in clear text to another machine",
+      ORDERS.replace('ca_file = "ca.pem"', 'tls = "off"'),
+      "literal loopback",
+    ],
+    [
+      "that sends in clear text to a name",
+      ORDERS.replace("db.example.com", "localhost").replace('ca_file = "ca.pem"', 'tls = "off"'),
+      "literal loopback",
+    ],
+    ["whose authorities cannot be read", ORDERS.replace("ca.pem", "none.pem"), "cannot read ca_file"],
+    ["whose authorities are none", ORDERS.replace("ca.pem", "junk.pem"), "no pem certificate"],
+    ["without a user", ORDERS.replace('user = "gate"\n', ""), "needs host, database and user"],
+    ["with a file beside its host", `${ORDERS}file = "x"\n`, "file is for sqlite"],
+    ["whose name is taken", `${ORDERS}\n${ORDERS}`, "taken twice"],
+    ["as sqlite without a file", '[[database]]\nname = "a"\nengine = "sqlite"\n', "needs file"],
+    [
+      "as sqlite with a host",
+      '[[database]]\nname = "a"\nengine = "sqlite"\nfile = "f"\nhost = "h"\n',
+      "no server",
+    ],
+    [
+      "as mail server with a sender that is more than an address",
+      '[[smtp]]\nname = "a"\nhost = "h"\nfrom = "Ann <ann@example.com>"\n',
+      "bare address",
+    ],
+  ])("%s", (_, toml, message) => {
+    expect(() => read(toml)).toThrow(
+      expect.objectContaining({ code: "config_invalid", message: expect.stringContaining(message) }),
+    );
+  });
+
+  test("whose host is no name, or whose secret is a value", () => {
+    for (const bad of [
+      ORDERS.replace("db.example.com", "db.example.com:5432"),
+      ORDERS.replace("db.example.com", "u:p@db"),
+      ORDERS.replace("db.example.com", "DB.example.com"),
+      ORDERS.replace("ORDERS_PASSWORD", "hunter2!"),
+      ORDERS.replace('name = "orders"', 'name = "or ders"'),
+    ])
+      expect(connectionsSchema.safeParse(parse(bad)).success).toBe(false);
+    expect(connectionsSchema.safeParse(parse(ORDERS)).success).toBe(true);
+  });
+});
