@@ -1,12 +1,15 @@
 /**
- * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
+ * `npm run bench`: the shipped binary under load, how fast it verifies, and what the HTTP broker and its search for
+ * credentials cost. `--publish` puts the table into README.md. `npm run bench -- http` does the last group alone.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
+import { httpReport, measureHttp, measureScrubbing } from "./http.ts";
 import { describeMachine } from "./machine.ts";
 import { publishTable, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
@@ -42,13 +45,25 @@ async function bench(publish: boolean): Promise<void> {
   }
 }
 
-const unknown = process.argv.slice(2).filter((word) => word !== "--publish");
-if (unknown.length > 0) {
-  console.error(`unknown argument ${unknown.join(" ")}; the only one is --publish`);
+/** The group `http`, of the broker alone: it needs no disk. */
+async function benchHttp(): Promise<void> {
+  const scratch = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
+  try {
+    console.log(httpReport(await measureHttp(scratch), measureScrubbing()));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const words = process.argv.slice(2);
+const unknown = words.filter((word) => word !== "--publish" && word !== "http");
+if (unknown.length > 0 || words.length > 1) {
+  console.error(`unknown argument ${words.join(" ")}; give --publish, or http for that group alone`);
   process.exit(2);
 }
 try {
-  await bench(process.argv.includes("--publish"));
+  if (!words.includes("http")) await bench(words.includes("--publish"));
+  await benchHttp();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
