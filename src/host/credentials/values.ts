@@ -5,31 +5,38 @@ import type { Opened } from "./open.ts";
 
 /** Anything shorter would be found by chance in answers that have nothing to do with it. */
 export const SHORTEST_SECRET = 8;
+/** What looks for a value is made for each call: longer ones would hold up others. */
+export const LONGEST_SECRET = 8192;
 
 /**
  * What must be kept out of answers: each value, and of a user name with its password the part that is secret by
  * itself. `logins` are names of such pairs beside those of the plan. Throws {@link HostFailure} `secret_invalid` for a
- * value of an http plan that is too short to be told from chance; elsewhere such a one, which is no part of an answer,
- * is not looked for.
+ * value that is too long to be looked for, and for one of an http plan that is too short to be told from chance;
+ * elsewhere such a one, which is no part of an answer, is not looked for.
  */
 export function sensitiveValues(
   plan: Plan,
   logins: readonly string[],
   { names, secrets }: Opened,
 ): readonly Uint8Array[] {
-  if (plan.kind !== "http")
-    return [...names].map((name) => secrets.bytes(name)).filter((value) => value.length >= SHORTEST_SECRET);
   const values: Uint8Array[] = [];
   for (const name of logins) values.push(...withPart(secrets.bytes(name)));
-  for (const binding of plan.secrets) {
-    if (!names.has(binding.secret)) continue;
-    const value = secrets.bytes(binding.secret);
-    if (binding.in === "basic" && binding.format === SECRET_MARK) values.push(...withPart(value));
-    else values.push(value);
-  }
-  for (const value of values)
-    if (value.length < SHORTEST_SECRET)
+  if (plan.kind === "http")
+    for (const binding of plan.secrets) {
+      if (!names.has(binding.secret)) continue;
+      const value = secrets.bytes(binding.secret);
+      if (binding.in === "basic" && binding.format === SECRET_MARK) values.push(...withPart(value));
+      else values.push(value);
+    }
+  else
+    for (const name of names)
+      if (secrets.bytes(name).length >= SHORTEST_SECRET) values.push(secrets.bytes(name));
+  for (const { length } of values) {
+    if (length < SHORTEST_SECRET)
       throw new HostFailure("secret_invalid", `a secret is shorter than ${SHORTEST_SECRET} bytes`);
+    if (length > LONGEST_SECRET)
+      throw new HostFailure("secret_invalid", `a secret is longer than ${LONGEST_SECRET} bytes`);
+  }
   return values;
 }
 

@@ -327,6 +327,7 @@ describe("what cannot be used is refused before anything leaves", () => {
     ["a carriage return", "token-with\rmore"],
     ["nul", "token-with\0more"],
     ["seven bytes", "1234567"],
+    ["more than eight thousand bytes", "a".repeat(8193)],
     ["nothing", ""],
     ["what no header can hold", "caf\u00e9-token"],
     ["an outer blank", " token-with-blank "],
