@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What the verifier, which must stand alone with files and no network, may import of the ledger's own. */
 const VERIFIER =
-  /^ledger\/(?:verify\/|entry\/|anchor\/cosignature\.ts$|tree\.ts$|checkpoint\.ts$|key-rotation\.ts$|key-revocation\.ts$|proof\/|errors\.ts$)/;
+  /^ledger\/(?:verify\/|entry\/|anchor\/cosignature\.ts$|anchor\/timestamp\/(?:authority|stamped|token|query)\.ts$|tree\.ts$|checkpoint\.ts$|key-rotation\.ts$|key-revocation\.ts$|proof\/|errors\.ts$)/;
 
 interface Import {
   /** Both relative to `src`. */

@@ -102,7 +102,8 @@ function certify(certificate: Certificate): string {
   return `-----BEGIN CERTIFICATE-----\n${base64.replace(/.{64}/g, "$&\n").trimEnd()}\n-----END CERTIFICATE-----\n`;
 }
 
-function tagged(tag: number, ...contents: readonly Uint8Array[]): Buffer {
+/** One element in DER: tag, shortest length, contents. */
+export function tagged(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(contents);
   const length: number[] = [];
   for (let rest = body.length; rest > 0; rest >>= 8) length.unshift(rest & 0xff);
@@ -110,7 +111,8 @@ function tagged(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-function sequence(...contents: readonly Uint8Array[]): Buffer {
+/** A SEQUENCE of elements. */
+export function sequence(...contents: readonly Uint8Array[]): Buffer {
   return tagged(0x30, ...contents);
 }
 
@@ -122,7 +124,8 @@ function bitString(bytes: Uint8Array, unusedBits: number): Buffer {
   return tagged(0x03, Buffer.from([unusedBits]), bytes);
 }
 
-function oid(text: string): Buffer {
+/** An OBJECT IDENTIFIER from its dotted text. */
+export function oid(text: string): Buffer {
   const [first = 0, second = 0, ...rest] = text.split(".").map(Number);
   const bytes = [first * 40 + second];
   for (const arc of rest) {

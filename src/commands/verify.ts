@@ -1,13 +1,15 @@
 import { availableParallelism } from "node:os";
 import { openPayloadFile } from "../ledger/store/payload-file.ts";
+import type { AnchorParties } from "../ledger/verify/anchored-entries.ts";
 import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
 import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
+import { isStampFile, readKeptStamp } from "../ledger/verify/kept-stamps.ts";
 import type { Trust } from "../ledger/verify/log-verifier.ts";
-import { EXIT_CODES, type VerifyReport } from "../ledger/verify/report.ts";
+import { EXIT_CODES, type TimestampedTo, type VerifyReport } from "../ledger/verify/report.ts";
 import { type SingleReport, verifyEntry, verifyProof } from "../ledger/verify/single.ts";
 import { subjectOf } from "../ledger/verify/subject.ts";
-import { readTrust, readWitnesses } from "../ledger/verify/trust.ts";
+import { readAuthority, readTrust, readWitnesses } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
 import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
@@ -33,7 +35,8 @@ export default defineCommand({
     },
     anchor: {
       type: "string",
-      description: "Checkpoint kept elsewhere: a file, or 'SIZE ROOT-HEX'; may be given several times",
+      description:
+        "Checkpoint kept elsewhere: a file, 'SIZE ROOT-HEX', or a time stamp of it; may be given several times",
       valueHint: "CHECKPOINT",
       repeatable: true,
     },
@@ -52,6 +55,13 @@ export default defineCommand({
       description: "Verifier key of a witness, or a file with one a line: says what they have cosigned",
       valueHint: "VKEY|FILE",
     },
+    tsa: {
+      type: "string",
+      description:
+        "PEM file with the certificates of a time-stamp authority: says what it has stamped; may be given several times",
+      valueHint: "FILE",
+      repeatable: true,
+    },
     payloads: {
       type: "string",
       description:
@@ -69,7 +79,11 @@ export default defineCommand({
       throw new UsageError(`--threads takes a number from 1 to ${MOST_THREADS}`);
     const trust = readTrust(args.trust);
     const since = args.since === undefined ? null : readAnchor(args.since);
-    const anchors = [...args.anchor.map(readAnchor), ...(since === null ? [] : [since])];
+    const authorities = args.tsa.map(readAuthority);
+    const stamps = args.anchor.filter(isStampFile);
+    const checkpoints = args.anchor.filter((value) => !stamps.includes(value));
+    const kept = stamps.map((path) => readKeptStamp(path, authorities));
+    const anchors = [...checkpoints.map(readAnchor), ...(since === null ? [] : [since])];
     const subject = subjectOf(args.file);
     if (since !== null && subject.kind !== "ledger")
       throw new UsageError("--since goes with a ledger; this file is none");
@@ -77,6 +91,11 @@ export default defineCommand({
     for (const flag of ["payloads", "witness"] as const)
       if (args[flag] !== undefined && subject.kind !== "ledger")
         throw new UsageError(`--${flag} goes with a ledger; this file is none`);
+    // Which checkpoint was stamped shows only among those that are checked.
+    if (kept.length > 0 && since !== null)
+      throw new UsageError("a time stamp as --anchor does not go with --since");
+    if (args.tsa.length > 0 && subject.kind !== "ledger")
+      throw new UsageError("--tsa goes with a ledger; this file is none");
     if (subject.kind === "entry" || subject.kind === "proof")
       return printSingle(
         subject.kind === "entry"
@@ -87,13 +106,13 @@ export default defineCommand({
     const bar = isTerminal(2) && !args.json;
     const progress = (done: number, total: number) => writeErr(`\r${progressBar(done, total)}`);
     const payloads = args.payloads === undefined ? null : openPayloadFile(args.payloads);
-    const witnesses = readWitnesses(args.witness);
+    const parties = { witnesses: readWitnesses(args.witness), authorities, kept };
     const options = {
       trust,
       strict: args.strict,
       anchors,
       since,
-      witnesses,
+      parties,
       ...(payloads === null ? {} : { payloads }),
       ...(bar ? { progress } : {}),
     };
@@ -103,7 +122,7 @@ export default defineCommand({
         : await verifyLedgerFileWith(threads, args.file, options);
     payloads?.close();
     if (bar) writeErr("\r\u001b[K");
-    return printReport(report, args.json, witnesses.length > 0);
+    return printReport(report, args.json, parties);
   },
 });
 
@@ -134,7 +153,7 @@ async function printSingle(report: SingleReport, json: boolean): Promise<number>
   return report.exit_code;
 }
 
-async function printReport(report: VerifyReport, json: boolean, witnessed: boolean): Promise<number> {
+async function printReport(report: VerifyReport, json: boolean, parties: AnchorParties): Promise<number> {
   if (json)
     await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
   else {
@@ -146,10 +165,23 @@ async function printReport(report: VerifyReport, json: boolean, witnessed: boole
     lines.push(`${report.checkpoints} checkpoints, ${report.signers.length} signing keys`);
     if (report.since !== null) lines.push(`the first ${report.since} entries were not checked`);
     if (report.anchored_to !== null) lines.push(`the first ${report.anchored_to} entries are anchored`);
-    else if (witnessed) lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
+    else if (parties.authorities.length > 0)
+      lines.push("not anchored: those you named have together signed none of its checkpoints");
+    else if (parties.witnesses.length > 0)
+      lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
+    lines.push(...report.timestamps.map(stampLine));
     if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
     await printLine(lines.join("\n"));
   }
   return report.exit_code;
+}
+
+/** Beyond it, one of the two clocks was wrong. */
+const CLOCKS_AGREE_MS = 300_000;
+
+function stampLine({ size, time, by, log_time }: TimestampedTo): string {
+  const apart = Math.abs(Date.parse(log_time) - Date.parse(time));
+  const doubt = apart > CLOCKS_AGREE_MS ? `; the log's own clock said ${log_time}` : "";
+  return `the first ${size} entries are time-stamped at ${time} by ${safe(by)}${doubt}`;
 }

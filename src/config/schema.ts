@@ -86,6 +86,43 @@ const witness = z.strictObject({
     ),
 });
 
+const timestamp = z.strictObject({
+  name: name.describe("What to call it, in the log and to people."),
+  url: z
+    .string()
+    .regex(/^https?:\/\/[^#\s]+$/, "a url")
+    .describe("Where requests are posted."),
+  trust_file: z
+    .string()
+    .min(1)
+    .describe(
+      "PEM file with the certificates of which one must vouch for its stamps, below the project folder. An authority may share none with another.",
+    ),
+  policy: z
+    .string()
+    .regex(
+      /^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9][0-9]{0,8}))(?:\.(?:0|[1-9][0-9]{0,9})){0,14}$/,
+      "a dotted object identifier",
+    )
+    .optional()
+    .describe("Policy that its stamps must be under, as a dotted object identifier; any when absent."),
+  interval_s: count(0).describe(
+    "Least time between two stamps, for authorities that want few requests; 0 for every checkpoint.",
+  ),
+  ca_file: z
+    .string()
+    .optional()
+    .describe(
+      "PEM file with the authorities for its TLS certificate, below the project folder; the usual ones when absent.",
+    ),
+  unsafe_http: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Allows a URL with `http:`, whose answers others can keep back; those that come are verified all the same.",
+    ),
+});
+
 /**
  * `latchgate.toml`. Every key has a default, so that an empty file is a valid one. The descriptions are those of
  * docs/configuration.md.
@@ -216,16 +253,25 @@ export const configSchema = z.strictObject({
         .max(16)
         .default([])
         .describe("C2SP witnesses that are asked to cosign each checkpoint."),
+      timestamps: z
+        .array(timestamp)
+        .max(16)
+        .default([])
+        .describe("RFC 3161 time-stamp authorities that are asked to stamp each checkpoint."),
       quorum: z
         .int()
         .min(1)
-        .max(16)
+        .max(32)
         .optional()
-        .describe("How many witnesses must cosign before a checkpoint counts as anchored; all when absent."),
+        .describe(
+          "How many of the witnesses and time-stamp authorities together must sign before a checkpoint counts as anchored; all when absent.",
+        ),
       checkpoint_overlap_s: count(604_800).describe(
         "How long a replaced checkpoint key goes on signing checkpoints beside the new one; 0 for not at all.",
       ),
-      witness_timeout_s: seconds(10, 120).describe("How long a witness may take to answer."),
+      witness_timeout_s: seconds(10, 120).describe(
+        "How long a witness or time-stamp authority may take to answer.",
+      ),
     })
     .prefault({})
     .describe("Keys and checkpoints of the log, and who else keeps them."),

@@ -10,6 +10,7 @@ import type {
   PrincipalDirectory,
   ReplayStore,
 } from "../identity/index.ts";
+import type { TimestampAuthority } from "../ledger/anchor/timestamp/authority.ts";
 import type { LedgerReader } from "../ledger/reader.ts";
 import type { PolicyEngine } from "../policy/contract.ts";
 import type { Sandbox } from "../sandbox/index.ts";
@@ -45,6 +46,8 @@ export interface Gate {
   readonly localTargets: ReadonlyMap<string, readonly { readonly host: string; readonly port: number }[]>;
   /** Endpoints that manifests may name, see `[[connections.*]]`. */
   readonly connections: Connections;
+  /** Those of the configuration, with the certificates that vouch for them. */
+  readonly timestampAuthorities: readonly TimestampAuthority[];
   readonly state: GateState;
 }
 

@@ -13,7 +13,8 @@ export function checkpointOrigin(log: string): string {
   return `latchgate/${log}`;
 }
 
-function noteText(checkpoint: Checkpoint): string {
+/** The text that signatures, cosignatures and time stamps of a checkpoint are over. */
+export function checkpointText(checkpoint: Checkpoint): string {
   return `${checkpoint.origin}\n${checkpoint.size}\n${checkpoint.root.toString("base64")}\n`;
 }
 
@@ -26,7 +27,7 @@ function keyId(name: string, publicKey: Uint8Array): Buffer {
 
 /** Signs a checkpoint as a note. `publicKey` is the raw 32 bytes of the key that signs. */
 export function signCheckpoint(checkpoint: Checkpoint, key: KeyObject, publicKey: Uint8Array): string {
-  const text = noteText(checkpoint);
+  const text = checkpointText(checkpoint);
   const blob = Buffer.concat([keyId(checkpoint.origin, publicKey), sign(null, Buffer.from(text), key)]);
   return `${text}\n— ${checkpoint.origin} ${blob.toString("base64")}\n`;
 }

@@ -6,6 +6,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { Gate } from "../gate/gate.ts";
 import type { CheckpointRhythm } from "../gate/ledger-thread.ts";
 import { cosignedBy, readVkey } from "../ledger/anchor/cosignature.ts";
+import { stampedBy } from "../ledger/anchor/timestamp/stamped.ts";
 import { checkpointOrigin } from "../ledger/checkpoint.ts";
 import { StartError } from "./start-error.ts";
 
@@ -35,8 +36,8 @@ function outside(dir: string, path: string): string {
   return place;
 }
 
-/** What an operator is told about the log's checkpoints; `anchored_to` only by cosignatures of configured keys. */
-export function evidenceStatus({ reader, config, ledger }: Gate): JsonObject {
+/** What an operator is told about the log's checkpoints; `anchored_to` only by signatures of configured parties. */
+export function evidenceStatus({ reader, config, ledger, timestampAuthorities }: Gate): JsonObject {
   const { evidence } = config;
   const witnesses = evidence.witnesses.flatMap(({ vkey }) => readVkey(vkey) ?? []);
   const newest = reader.db
@@ -48,12 +49,17 @@ export function evidenceStatus({ reader, config, ledger }: Gate): JsonObject {
     )
     .get();
   const anchored = said === null ? null : reader.trusted(said.seq, "checkpoint.anchored");
-  const by = anchored === null ? [] : cosignedBy(checkpointOrigin(ledger.log), anchored, witnesses);
-  const quorum = evidence.quorum ?? witnesses.length;
+  const origin = checkpointOrigin(ledger.log);
+  const by =
+    anchored === null
+      ? []
+      : [...cosignedBy(origin, anchored, witnesses), ...stampedBy(origin, anchored, timestampAuthorities)];
+  const quorum = evidence.quorum ?? witnesses.length + timestampAuthorities.length;
   return {
     checkpoint: newest?.size ?? null,
     mirrors: evidence.mirrors.map(({ path }) => path),
     witnesses: witnesses.map(({ name }) => name),
+    timestamp_authorities: timestampAuthorities.map(({ name }) => name),
     quorum,
     anchored_to: anchored !== null && by.length > 0 && by.length >= quorum ? anchored.size : null,
     anchored_by: by.map(({ name }) => name),
@@ -62,5 +68,6 @@ export function evidenceStatus({ reader, config, ledger }: Gate): JsonObject {
 
 /** Settings in force that give up a protection, for the banner and the log. */
 export function unsafeSettings({ evidence }: Config): readonly string[] {
-  return evidence.witnesses.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [];
+  const asked = [...evidence.witnesses, ...evidence.timestamps];
+  return asked.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [];
 }

@@ -15,7 +15,8 @@ import type { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { createSandbox } from "../sandbox/index.ts";
-import { Anchoring, configuredWitnesses } from "./anchoring.ts";
+import { anchorParties, configuredParties } from "./anchor-parties.ts";
+import { Anchoring } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { readConnections } from "./connections.ts";
@@ -83,7 +84,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
     let anchoring: Anchoring | null = null;
-    const witnesses = configuredWitnesses(dir, config);
+    const parties = configuredParties(dir, config);
     const ledgerOptions = {
       ledgerPath: at.ledger,
       payloadsPath: at.payloads,
@@ -143,6 +144,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       keysDir: at.keys,
       localTargets: localTargets(config),
       connections,
+      timestampAuthorities: parties.authorities.map(({ authority }) => authority),
       state: {
         epoch: 0,
         draining: false,
@@ -166,7 +168,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const front = makeFront(gate, sockets, at.ledger, report);
     cleanup.push(() => front.close(0));
     await openSockets(front, sockets, config);
-    if (witnesses.length > 0) anchoring = new Anchoring(gate, witnesses, report);
+    const signers = anchorParties(gate, parties, report);
+    if (signers.length > 0)
+      anchoring = new Anchoring(signers, config.evidence.checkpoint_seconds * 1000, report);
     cleanup.push(() => anchoring?.close());
     const timers = startChores(gate, report, exported);
     fatal = (error) => {

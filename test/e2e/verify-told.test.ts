@@ -1,6 +1,8 @@
 /** What `verify` says to people about what they asked for, and what it refuses rather than pass over. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeAuthority } from "../certificates.ts";
 import { type GateProcess, startGate } from "../gate-process.ts";
 import { WitnessIdentity } from "../ledger/witness-server.ts";
 import { WireAgent } from "../wire-client.ts";
@@ -30,9 +32,16 @@ test("a ledger that the named witness has not cosigned is not called anchored, a
 test.each([
   ["--witness", () => vkey],
   ["--payloads", () => join(gate.dir, "payloads.db")],
+  ["--tsa", authorityFile],
 ])("%s with an export is refused, not passed over", async (flag, value) => {
   expect((await gate.run("verify", range)).stderr).not.toContain("goes with a ledger");
   const { code, stderr } = await gate.run("verify", range, flag, value());
   expect(code).toBe(2);
   expect(stderr).toContain(`${flag} goes with a ledger; this file is none`);
 });
+
+function authorityFile(): string {
+  const path = join(gate.dir, "authority.pem");
+  writeFileSync(path, makeAuthority("Stamps").certificate);
+  return path;
+}

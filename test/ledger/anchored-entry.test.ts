@@ -40,7 +40,7 @@ beforeAll(async () => {
   const vkeys = [one.vkey, two.vkey];
   const record = (line: string) => ({
     act: "recordCosignature",
-    input: { size: 5, line: line.trimEnd(), vkeys, quorum: 2 },
+    input: { size: 5, line: line.trimEnd(), vkeys, authorities: [], quorum: 2 },
     payloads: [],
   });
   const stranger = new WitnessIdentity("w/1");
@@ -64,7 +64,7 @@ function verdict(path: string, ...vkeys: readonly string[]) {
   return verifyLedgerFile(path, {
     trust: { fingerprints: new Set() },
     strict: true,
-    witnesses: witnesses(...vkeys),
+    parties: { witnesses: witnesses(...vkeys), authorities: [] },
   });
 }
 

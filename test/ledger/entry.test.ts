@@ -100,7 +100,7 @@ describe("what is no entry", () => {
     ["a blank", `${jws} `],
     ["a line end", `${jws}\n`],
     ["a zero byte", `${jws}\0`],
-    ["plain base64", jws.replace(/[-_]/, "+")],
+    ["plain base64", `${head}.${body}.${signature.slice(0, -3)}+${signature.slice(-2)}`],
     ["two parts", `${head}.${body}`],
     ["four parts", `${jws}.`],
     ["an empty header", `.${body}.${signature}`],

@@ -52,6 +52,8 @@ export interface WitnessServer {
   readonly url: string;
   /** Requests in their order, with what was answered. */
   readonly seen: readonly Seen[];
+  /** Resolves when it has answered so many requests. */
+  asked(count: number): Promise<void>;
   /** What it has cosigned last. */
   size(): number;
   /** From now on. */
@@ -73,6 +75,7 @@ export function startWitness(setup: WitnessSetup): WitnessServer {
   const latest = new Map<string, { readonly size: number; readonly root: Buffer }>();
   const seen: Seen[] = [];
   let misbehaviour: Misbehaviour | null = null;
+  let waiting: { readonly count: number; readonly met: () => void }[] = [];
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -85,6 +88,8 @@ export function startWitness(setup: WitnessSetup): WitnessServer {
       const { response, text, old, size } = judge(body, setup, identity, latest);
       const answer = (await misbehaviour?.(text, response)) ?? response;
       seen.push({ old, size, status: answer.status });
+      for (const { met } of waiting.filter(({ count }) => seen.length >= count)) met();
+      waiting = waiting.filter(({ count }) => seen.length < count);
       return answer;
     },
   });
@@ -92,6 +97,12 @@ export function startWitness(setup: WitnessSetup): WitnessServer {
     identity,
     url: `${setup.tls === undefined ? "http" : "https"}://127.0.0.1:${server.port}/w`,
     seen,
+    asked: (count) =>
+      seen.length >= count
+        ? Promise.resolve()
+        : new Promise((met) => {
+            waiting.push({ count, met });
+          }),
     size: () => Math.max(0, ...[...latest.values()].map(({ size }) => size)),
     misbehave: (how) => {
       misbehaviour = how;

@@ -1,5 +1,5 @@
 import type { Act } from "../../ledger/writer.ts";
-import { recordCosignature } from "./anchor.ts";
+import { recordCosignature, recordTimestamp } from "./anchor.ts";
 import { decideApproval, failApproval } from "./approvals.ts";
 import { denyCall } from "./deny.ts";
 import { grantCall } from "./grant.ts";
@@ -28,6 +28,7 @@ export const ACTS = {
   prunePayloads,
   summariseShed,
   recordCosignature,
+  recordTimestamp,
   sweepState,
 } as const satisfies Record<string, Act>;
 

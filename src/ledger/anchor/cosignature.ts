@@ -1,6 +1,7 @@
 import { type KeyObject, verify } from "node:crypto";
 import { fromBase64, fromBase64url, sha256 } from "../../core/bytes.ts";
 import { admitEd25519 } from "../../keys/admission.ts";
+import { checkpointText } from "../checkpoint.ts";
 import type { EntryBody } from "../entry/types.ts";
 
 /** A witness as whoever relies on it has configured it: C2SP signed-note verifier key of type 0x04. */
@@ -75,17 +76,24 @@ export function verifyCosignature(
   };
 }
 
-type Anchored = EntryBody<"checkpoint.anchored">;
+export type Anchored = EntryBody<"checkpoint.anchored">;
+type Signed = Anchored["cosignatures"][number];
+type Cosigned = Extract<Signed, { readonly public_key: string }>;
 
-/** The text that the cosignatures of an entry are over. */
-function anchoredText(origin: string, { size, root }: Anchored): string {
-  return `${origin}\n${size}\n${Buffer.from(root, "hex").toString("base64")}\n`;
+/** The text that what others signed in an entry is over. */
+export function anchoredText(origin: string, { size, root }: Anchored): string {
+  return checkpointText({ origin, size, root: Buffer.from(root, "hex") });
+}
+
+/** Those of an entry that witnesses made; the others are time stamps. */
+function cosignaturesOf(anchored: Anchored): readonly Cosigned[] {
+  return anchored.cosignatures.filter((one): one is Cosigned => "public_key" in one);
 }
 
 /** Whether each cosignature of the entry is that of the key it names; says nothing about whose key that is. */
 export function cosignaturesHold(origin: string, anchored: Anchored): boolean {
   const text = anchoredText(origin, anchored);
-  return anchored.cosignatures.every(({ public_key, timestamp, signature }) => {
+  return cosignaturesOf(anchored).every(({ public_key, timestamp, signature }) => {
     const key = admitEd25519({ kty: "OKP", crv: "Ed25519", x: public_key });
     const bytes = fromBase64url(signature);
     return key !== null && bytes !== null && signs(text, timestamp, key, bytes);
@@ -100,7 +108,7 @@ export function cosignedBy(
 ): readonly WitnessKey[] {
   const text = anchoredText(origin, anchored);
   return witnesses.filter(({ x, key }) =>
-    anchored.cosignatures.some(({ public_key, timestamp, signature }) => {
+    cosignaturesOf(anchored).some(({ public_key, timestamp, signature }) => {
       const bytes = fromBase64url(signature);
       return public_key === x && bytes !== null && signs(text, timestamp, key, bytes);
     }),

@@ -1,8 +1,7 @@
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import { messageOf } from "../../core/errors.ts";
 import { parseCheckpoint } from "../checkpoint.ts";
 import { type Cosignature, verifyCosignature, type WitnessKey } from "./cosignature.ts";
+import { post, type WireAnswer } from "./post.ts";
 
 export interface Witness {
   readonly key: WitnessKey;
@@ -56,13 +55,22 @@ export async function askWitness(witness: Witness, submission: Submission): Prom
   for (let attempt = 0; attempt < 2; attempt++) {
     let answer: WireAnswer;
     try {
-      answer = await post(witness, addCheckpoint(oldSize, submission), submission.timeoutMs);
+      answer = await post(
+        { url: `${witness.url}/add-checkpoint`, ca: witness.ca },
+        {
+          type: "text/plain; charset=utf-8",
+          body: addCheckpoint(oldSize, submission),
+          timeoutMs: submission.timeoutMs,
+          longestAnswer: LONGEST_ANSWER,
+        },
+      );
     } catch (cause) {
       return refused("witness_unreachable", messageOf(cause));
     }
     if (answer.status === 200) {
       const latest = submission.now + CLOCK_SKEW_S;
-      const found = answer.text
+      const found = answer.body
+        .toString("utf8")
         .split("\n")
         .map((line) => verifyCosignature(parsed.text, line, witness.key, latest))
         .find((cosignature) => cosignature !== null);
@@ -89,52 +97,7 @@ function addCheckpoint(oldSize: number, { note, proof }: Submission): string {
   return `old ${oldSize}\n${lines.join("")}\n${note}`;
 }
 
-interface WireAnswer {
-  readonly status: number;
-  readonly type: string;
-  readonly text: string;
-}
-
-function readSize({ type, text }: WireAnswer): number | null {
-  const size = /^(0|[1-9][0-9]{0,14})\n$/.exec(text)?.[1];
-  return type.split(";")[0]?.trim() !== "text/x.tlog.size" || size === undefined ? null : Number(size);
-}
-
-/** One POST on a connection of its own; follows no redirect, uses no proxy. */
-function post(witness: Witness, body: string, timeoutMs: number): Promise<WireAnswer> {
-  const url = `${witness.url}/add-checkpoint`;
-  const options = {
-    method: "POST",
-    agent: false,
-    signal: AbortSignal.timeout(timeoutMs),
-    headers: { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(body) },
-  } as const;
-  return new Promise((resolve, reject) => {
-    const outgoing = url.startsWith("https:")
-      ? requestHttps(url, { ...options, ...(witness.ca === null ? {} : { ca: witness.ca }) })
-      : requestHttp(url, options);
-    outgoing.on("error", reject);
-    outgoing.on("response", (answer) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      answer.on("data", (chunk: Buffer) => {
-        size += chunk.length;
-        if (size <= LONGEST_ANSWER) chunks.push(chunk);
-        else {
-          outgoing.destroy();
-          reject(new Error(`its answer is longer than ${LONGEST_ANSWER} bytes`));
-        }
-      });
-      answer.on("error", reject);
-      answer.on("close", () => {
-        if (!answer.complete) reject(new Error("its answer was cut off"));
-        resolve({
-          status: answer.statusCode ?? 0,
-          type: answer.headers["content-type"] ?? "",
-          text: Buffer.concat(chunks).toString("utf8"),
-        });
-      });
-    });
-    outgoing.end(body);
-  });
+function readSize({ type, body }: WireAnswer): number | null {
+  const size = /^(0|[1-9][0-9]{0,14})\n$/.exec(body.toString("utf8"))?.[1];
+  return type !== "text/x.tlog.size" || size === undefined ? null : Number(size);
 }

@@ -38,6 +38,22 @@ const anyJwk = either(ed25519, p256);
 const caller = { trace_id: id, tenant: name, principal: name, session_id: id } as const;
 const action = { action_id: name, action_version: name, action_digest: digest } as const;
 
+/** C2SP tlog-cosignature, `cosignature/v1`; seconds since the epoch, raw Ed25519 key and signature as base64url. */
+const cosignature = closed({
+  witness: name,
+  public_key: thumbprint,
+  timestamp: integer,
+  signature: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature"),
+});
+/** RFC 3161 TimeStampToken: who the gate calls it, SHA-256 of the signer's certificate, its genTime, the DER as base64url. */
+const timestamp = closed({
+  kind: oneOf("rfc3161"),
+  authority: name,
+  certificate: digest,
+  time,
+  token: text(43_691),
+});
+
 /** The body of each entry type, version 1. Nothing else may be in an entry. */
 export const BODIES = {
   "log.opened": closed({
@@ -200,22 +216,14 @@ export const BODIES = {
     kid: thumbprint,
     possession: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature"),
   }),
-  /** Written only when a quorum of configured witnesses has cosigned, each cosignature verified. */
+  /** Written only when a quorum of configured witnesses and time-stamp authorities has signed, each signature verified. */
   "checkpoint.anchored": closed({
     size: integer,
     root: hash,
-    /** How many of the configured witnesses had to cosign. */
+    /** How many of the configured witnesses and time-stamp authorities had to sign. */
     quorum: integer,
-    /** C2SP tlog-cosignature, `cosignature/v1`; seconds since the epoch, raw Ed25519 key and signature as base64url. */
-    cosignatures: list(
-      closed({
-        witness: name,
-        public_key: thumbprint,
-        timestamp: integer,
-        signature: pattern(/^[A-Za-z0-9_-]{86}$/, "a signature"),
-      }),
-      64,
-    ),
+    /** Over the text of the checkpoint's note: C2SP cosignatures and RFC 3161 time stamps, in any order. */
+    cosignatures: list(either(cosignature, timestamp), 64),
   }),
   /**
    * The recovery key's word that a key's entries stand only up to a tree of the log (`statement`, see

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS nodes (
 CREATE TABLE IF NOT EXISTS cosignatures (
   size INTEGER NOT NULL, witness TEXT NOT NULL, public_key TEXT NOT NULL, timestamp INTEGER NOT NULL,
   line TEXT NOT NULL, UNIQUE (size, public_key));
+CREATE TABLE IF NOT EXISTS timestamps (
+  size INTEGER NOT NULL, authority TEXT NOT NULL, certificate TEXT NOT NULL, time_ms INTEGER NOT NULL,
+  token BLOB NOT NULL, UNIQUE (size, authority));
 CREATE TABLE IF NOT EXISTS leases (
   session_id TEXT PRIMARY KEY, lease_jti TEXT NOT NULL, tenant TEXT NOT NULL, principal TEXT NOT NULL,
   jkt TEXT NOT NULL, scopes TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER NOT NULL, fs_root TEXT,

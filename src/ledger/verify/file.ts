@@ -133,7 +133,7 @@ class FileCheck {
         "SELECT size, root, note FROM checkpoints WHERE ? IS NULL OR size > ? ORDER BY size",
       )
       .all(from, from);
-    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), anchors, this.begin, options.witnesses);
+    this.verifier = new LogVerifier(checkpoints.map(checkpointRow), anchors, this.begin, options.parties);
     this.pruning = new PruningCheck(db, options.payloads ?? null);
     const all = db.query<{ n: number }, []>("SELECT count(*) AS n FROM entries").get()?.n ?? 0;
     this.total = all - (from ?? 0);

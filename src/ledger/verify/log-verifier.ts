@@ -1,7 +1,6 @@
 import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
 import { type Ed25519Jwk, fingerprint } from "../../keys/jwk.ts";
-import type { WitnessKey } from "../anchor/cosignature.ts";
 import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
 import {
   type EntryPayload,
@@ -15,7 +14,7 @@ import { leafHash, openCheckedJws, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRevocation, entryKeyAt } from "../key-revocation.ts";
 import { applyRotation } from "../key-rotation.ts";
 import { CompactTree } from "../tree.ts";
-import { AnchorRules } from "./anchored-entries.ts";
+import { type AnchorParties, AnchorRules } from "./anchored-entries.ts";
 import { type Anchor, AnchorCheck } from "./anchors.ts";
 import { EntryTimes } from "./entry-times.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
@@ -97,12 +96,12 @@ export class LogVerifier {
   private readonly anchors: AnchorCheck;
   private readonly startSize: number;
 
-  /** @param witnesses those whose cosignatures the auditor relies on */
+  /** @param parties those whose signatures over checkpoints the auditor relies on */
   constructor(
     checkpoints: readonly StoredCheckpoint[],
     anchors: readonly Anchor[] = [],
     begin: LogStart | null = null,
-    witnesses: readonly WitnessKey[] = [],
+    parties: AnchorParties = { witnesses: [], authorities: [] },
   ) {
     this.begin = begin;
     this.tree = begin?.tree ?? new CompactTree();
@@ -113,7 +112,7 @@ export class LogVerifier {
     // Judged into nothing where what is open is not known: the counts are still right.
     this.rules = begin === null ? new LogRules(this.damage) : (begin.rules ?? new LogRules(new DamageLog()));
     begin?.rules?.reportTo(this.damage);
-    this.witnessed = new AnchorRules(this.damage, witnesses, this.startSize);
+    this.witnessed = new AnchorRules(this.damage, parties, this.startSize);
     this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
     this.anchors = new AnchorCheck(anchors, this.damage);
     if (begin !== null) {
@@ -228,7 +227,7 @@ export class LogVerifier {
       this.damage.add("signature", seq, "the checkpoint's signature is not valid");
     else {
       this.repudiations.checkpoint(stored.size, this.history?.current("checkpoint").kid ?? "");
-      this.witnessed.checkpoint(this.tree.size, root);
+      this.witnessed.checkpoint(parsed.origin, this.tree.size, root);
     }
   }
 
@@ -267,6 +266,7 @@ export class LogVerifier {
       );
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     this.anchors.finish(this.tree.size);
+    const signedTo = this.witnessed.finish();
     const repudiated = this.repudiations.of(this.history, this.tree.size);
     // A key that only a revoked one vouches for is nobody's, even if somebody noted it.
     const trusted = this.signers.some(
@@ -292,7 +292,8 @@ export class LogVerifier {
       summary: this.summary(verdict, shown) + repudiated.remark,
       exit_code: exitCode,
       trusted,
-      anchored_to: this.anchoredTo(),
+      anchored_to: this.anchoredTo(signedTo),
+      timestamps: this.witnessed.timestamps(),
       since: this.begin === null ? null : this.startSize,
       log: this.log,
       fingerprint: shown,
@@ -314,8 +315,8 @@ export class LogVerifier {
     };
   }
 
-  private anchoredTo(): number | null {
-    const reached = [this.anchors.reached, this.witnessed.anchoredTo].filter((size) => size !== null);
+  private anchoredTo(signedTo: number | null): number | null {
+    const reached = [this.anchors.reached, signedTo].filter((size) => size !== null);
     return reached.length === 0 ? null : Math.max(...reached);
   }
 

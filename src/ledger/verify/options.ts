@@ -1,4 +1,4 @@
-import type { WitnessKey } from "../anchor/cosignature.ts";
+import type { AnchorParties } from "./anchored-entries.ts";
 import type { Anchor } from "./anchors.ts";
 import type { Trust } from "./log-verifier.ts";
 import type { StoredPayloads } from "./pruning-check.ts";
@@ -10,8 +10,8 @@ export interface VerifyOptions {
   readonly anchors?: readonly Anchor[];
   /** The one of them up to which entries are taken on its word; see docs/auditing.md. */
   readonly since?: Anchor | null;
-  /** Witnesses whose cosignatures the auditor relies on. */
-  readonly witnesses?: readonly WitnessKey[];
+  /** Witnesses and time-stamp authorities that the auditor relies on. */
+  readonly parties?: AnchorParties;
   /** The stored payloads, to see that each one is there or was pruned by a signed act. */
   readonly payloads?: StoredPayloads;
   /** Called now and then with entries done and to do. */

@@ -43,6 +43,20 @@ export interface Damage {
   readonly trace_id: string | null;
 }
 
+/** How far a time-stamp authority that the auditor named has signed. */
+export interface TimestampedTo {
+  /** Entries that the stamped checkpoint covers. */
+  readonly size: number;
+  /** RFC 3339: they were there by then, as the authority says. */
+  readonly time: string;
+  /** Common name in its certificate, which the named certificates vouch for. */
+  readonly by: string;
+  /** SHA-256 of that certificate. */
+  readonly certificate: string;
+  /** RFC 3339: when the log recorded the stamp, by the gate's clock. */
+  readonly log_time: string;
+}
+
 export interface VerifyReport {
   readonly verdict: "intact" | "consistent" | "damaged" | "unsupported";
   /** One line for people. */
@@ -50,8 +64,10 @@ export interface VerifyReport {
   readonly exit_code: number;
   /** Whether the signer is the one that `--trust` names. */
   readonly trusted: boolean;
-  /** Entries that a checkpoint of `--anchor` or `--since`, or every witness that the auditor named, bears out. */
+  /** Entries that a checkpoint of `--anchor` or `--since`, or every witness and authority that the auditor named, bears out. */
   readonly anchored_to: number | null;
+  /** For each authority of `--tsa` that has signed. */
+  readonly timestamps: readonly TimestampedTo[];
   /** How many entries before these were not checked, with `--since` or in an export; null when all were. */
   readonly since: number | null;
   readonly log: string | null;

@@ -1,16 +1,21 @@
 import type { Database } from "bun:sqlite";
 import { sha256 } from "../../core/bytes.ts";
 import { readVkey, verifyCosignature } from "../anchor/cosignature.ts";
+import { certificateDigest, tokenOver } from "../anchor/timestamp/authority.ts";
 import { parseCheckpoint } from "../checkpoint.ts";
 import { nodeHash } from "../tree.ts";
 
 /**
- * What the tables `nodes` and `cosignatures` say that does not follow from the log; files of the first schema have
- * neither. That leaves are the hashes of the entries is checked entry by entry; here each node is that of the two
+ * What the tables `nodes`, `cosignatures` and `timestamps` say that does not follow from the log; older files lack
+ * some. That leaves are the hashes of the entries is checked entry by entry; here each node is that of the two
  * below it. Missing nodes are no damage: a cut file loses them with its tail, and proofs from it are refused.
  */
 export function treeTableFaults(db: Database): readonly string[] {
-  return [...(has(db, "nodes") ? nodeFaults(db) : []), ...(has(db, "cosignatures") ? lineFaults(db) : [])];
+  return [
+    ...(has(db, "nodes") ? nodeFaults(db) : []),
+    ...(has(db, "cosignatures") ? lineFaults(db) : []),
+    ...(has(db, "timestamps") ? stampFaults(db) : []),
+  ];
 }
 
 function has(db: Database, table: string): boolean {
@@ -79,4 +84,29 @@ function holds({ witness, public_key, timestamp, line, note }: LineRow): boolean
   const text = parseCheckpoint(note)?.text;
   if (key === null || key.x !== public_key || text === undefined) return false;
   return verifyCosignature(text, line, key)?.timestamp === timestamp;
+}
+
+interface StampRow {
+  readonly certificate: unknown;
+  readonly time_ms: unknown;
+  readonly token: unknown;
+  readonly note: unknown;
+}
+
+function stampFaults(db: Database): string[] {
+  const rows = db.query<StampRow, []>(
+    `SELECT t.certificate, t.time_ms, t.token, k.note
+     FROM timestamps t LEFT JOIN checkpoints k ON k.size = t.size`,
+  );
+  const faults: string[] = [];
+  for (const row of rows.iterate())
+    if (!isStamp(row)) faults.push("a stored time stamp is not one of its checkpoint");
+  return faults;
+}
+
+function isStamp({ certificate, time_ms, token, note }: StampRow): boolean {
+  const text = typeof note === "string" ? parseCheckpoint(note)?.text : undefined;
+  if (text === undefined || !(token instanceof Uint8Array)) return false;
+  const read = tokenOver(text, Buffer.from(token));
+  return read !== null && read.time === time_ms && certificateDigest(read.signer) === certificate;
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { isJsonObject, parseJson } from "../../core/json.ts";
 import { readFingerprint, thumbprint } from "../../keys/jwk.ts";
 import { readVkey, type WitnessKey } from "../anchor/cosignature.ts";
+import { readCertificates, type TimestampAuthority } from "../anchor/timestamp/authority.ts";
 import { LedgerError } from "../errors.ts";
 import type { Trust, TrustedKey } from "./log-verifier.ts";
 
@@ -46,4 +47,9 @@ export function readWitnesses(text: string | undefined): readonly WitnessKey[] {
       "--witness takes a c2sp verifier key of type 0x04, or a file with one on each line",
     );
   return keys.filter((key) => key !== null);
+}
+
+/** Reads one `--tsa`: a PEM file with the certificates that vouch for a time-stamp authority. Throws `trust_unreadable`. */
+export function readAuthority(path: string): TimestampAuthority {
+  return { name: path, trusted: readCertificates(path).certificates, policy: null };
 }
