@@ -128,7 +128,11 @@ function pathFault(
 function bodyFault(name: string, http: HttpSection): string | null {
   const { body } = http;
   if (body?.form !== undefined)
-    return Object.hasOwn(body.form, name) ? "http.body.form sets this field already" : null;
+    return name.startsWith("/")
+      ? "must be a form field, which does not begin with /"
+      : Object.hasOwn(body.form, name)
+        ? "http.body.form sets this field already"
+        : null;
   if (body === undefined || !("json" in body)) return "needs a body of kind json or form";
   const steps = pointerSteps(name);
   const last = steps?.pop();

@@ -174,6 +174,9 @@ describe("an entry of auth that cannot be right is refused when it is loaded", (
     expect(findings([entry({ in: "body", name: "key" })], { http })).toEqual([
       "manifest_invalid auth.0.name: http.body.form sets this field already",
     ]);
+    expect(findings([entry({ in: "body", name: "/key" })], { http })).toEqual([
+      "manifest_invalid auth.0.name: must be a form field, which does not begin with /",
+    ]);
   });
 
   test("plain http, and a url that never goes to its hosts", () => {

@@ -2,6 +2,7 @@ import type { Plan } from "../../core/plan.ts";
 import { SECRET_MARK } from "../../core/secret-binding.ts";
 import { HostFailure } from "../failure.ts";
 import type { Opened } from "./open.ts";
+import { asSent } from "./spelling.ts";
 
 /** Anything shorter would be found by chance in answers that have nothing to do with it. */
 export const SHORTEST_SECRET = 8;
@@ -9,8 +10,8 @@ export const SHORTEST_SECRET = 8;
 export const LONGEST_SECRET = 8192;
 
 /**
- * What must be kept out of answers: each value, and of a user name with its password the part that is secret by
- * itself. `logins` are names of such pairs beside those of the plan. Throws {@link HostFailure} `secret_invalid` for a
+ * What must be kept out of answers: each value, its spelling in the request, and of a user name with its password the
+ * part that is secret by itself. `logins` are names of such pairs beside those of the plan. Throws {@link HostFailure} `secret_invalid` for a
  * value that is too long to be looked for, and for one of an http plan that is too short to be told from chance;
  * elsewhere such a one, which is no part of an answer, is not looked for.
  */
@@ -27,6 +28,8 @@ export function sensitiveValues(
       const value = secrets.bytes(binding.secret);
       if (binding.in === "basic" && binding.format === SECRET_MARK) values.push(...withPart(value));
       else values.push(value);
+      const sent = asSent(binding, value);
+      if (!Buffer.from(sent).equals(value)) values.push(sent);
     }
   else
     for (const name of names)

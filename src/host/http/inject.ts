@@ -2,9 +2,10 @@ import { canonicalJson } from "../../core/canonical-json.ts";
 import { isJsonObject, type Json, parseJson } from "../../core/json.ts";
 import { pointerSteps } from "../../core/json-pointer.ts";
 import type { Header } from "../../core/plan.ts";
-import { pathPlaceholder, SECRET_MARK, type SecretBinding } from "../../core/secret-binding.ts";
+import { pathPlaceholder, type SecretBinding } from "../../core/secret-binding.ts";
 import type { OpenSecrets } from "../../core/secrets.ts";
 import { hasQueryParameter, type TargetUrl } from "../../core/url.ts";
+import { filled, percent } from "../credentials/spelling.ts";
 import { HostFailure } from "../failure.ts";
 
 /** The parts of a request that a credential can stand in. */
@@ -77,11 +78,6 @@ function checked(value: Uint8Array): Buffer {
   return bytes;
 }
 
-function filled({ format }: SecretBinding, value: Buffer): Buffer {
-  const [before = "", after = ""] = format.split(SECRET_MARK);
-  return Buffer.concat([Buffer.from(before), value, Buffer.from(after)]);
-}
-
 /** Visible ASCII with inner spaces (RFC 9110 §5.5). */
 function withHeader(request: Request, name: string, value: Buffer): Request {
   if (request.headers.some(([other]) => other === name)) throw taken();
@@ -114,18 +110,6 @@ function withValue(document: Json | undefined, steps: readonly string[], value: 
   if (document === undefined || !isJsonObject(document)) throw taken();
   const inner = Object.hasOwn(document, step) ? document[step] : undefined;
   return { ...document, [step]: withValue(inner, rest, value) };
-}
-
-/** RFC 3986 §2.3: everything but unreserved characters is encoded. */
-function percent(value: Buffer): string {
-  let text = "";
-  for (const byte of value) {
-    const character = String.fromCharCode(byte);
-    text += /[A-Za-z0-9._~-]/.test(character)
-      ? character
-      : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
-  return text;
 }
 
 function invalid(message: string): HostFailure {

@@ -113,6 +113,13 @@ function okOf(answer: HostAnswer): HttpAnswer {
   throw new Error(JSON.stringify(answer));
 }
 
+/** Percent-decoded where that can be done. */
+function decodeLoosely(text: string): string {
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (found) =>
+    Buffer.from(found.replaceAll("%", ""), "hex").toString(),
+  );
+}
+
 const quiet = () => ({ body: "{}", headers: { "content-type": "application/json" } });
 
 describe("a credential stands in its place, set and not added", () => {
@@ -507,6 +514,45 @@ describe("what comes back has no credential in it", () => {
     });
     expect([said, redactions]).toEqual([{ said: "the component says [redacted]" }, 4]);
   });
+
+  test.each<[string, Partial<HttpPlan>, Partial<SecretBinding>, string]>([
+    [
+      "json body",
+      { method: "POST", body: Buffer.from("{}") },
+      { in: "body", name: "/k", format: "{secret}" },
+      TOKEN,
+    ],
+    [
+      "form body",
+      { method: "POST", body: Buffer.from("") },
+      { in: "body", name: "k", format: "{secret}" },
+      TOKEN,
+    ],
+    ["query", {}, { in: "query", name: "k", format: "{secret}" }, TOKEN],
+    ["path", { url: `${ORIGIN}/a%7Bt%7D/b` }, { in: "path", name: "t", format: "{secret}" }, TOKEN],
+    ["basic", {}, { in: "basic", format: "{secret}" }, `robot:${TOKEN}`],
+  ])(
+    "a server that gives back the whole request, in any coding: %s",
+    async (_name, changes, binding, value) => {
+      const host = hostFor(new TableSource({ TOKEN: value }));
+      let whole = "";
+      for (const coding of ["utf8", "base64", "base64url", "hex"] as const)
+        for (const nested of [(text: string) => text, JSON.stringify, encodeURIComponent]) {
+          reply = ({ url, raw, body }) => {
+            whole = `${url} ${raw.join(" ")} ${Buffer.from(body, "latin1").toString("utf8")}`;
+            return { body: nested(Buffer.from(whole).toString(coding)) };
+          };
+          const planned = httpPlan({ ...changes, secrets: [bound(binding)] });
+          const { answer, effect } = await perform(host, planned);
+          const text = Buffer.from(okOf(answer).body).toString();
+          expect(effect.scrubbed).toBeGreaterThan(0);
+          const decoded = [text, decodeLoosely(text), JSON.stringify(text)];
+          for (const one of decoded)
+            for (const encoding of ["utf8", "base64", "base64url", "hex"] as const)
+              expect(Buffer.from(one.replaceAll("[redacted]", ""), encoding).toString()).not.toContain(value);
+        }
+    },
+  );
 
   test.each([
     ["cut off", gzipSync(echo).subarray(0, 40)],
