@@ -515,6 +515,19 @@ describe("what comes back has no credential in it", () => {
     expect([said, redactions]).toEqual([{ said: "the component says [redacted]" }, 4]);
   });
 
+  test.each([
+    ["the password of a pair", "robot:pass-word-1", "robot and pass-word-1", "robot and [redacted]"],
+    ["a key without a password", "key-0123456789:", "your key is key-0123456789", "your key is [redacted]"],
+  ])("%s by itself", async (_name, value, body, wanted) => {
+    reply = () => ({ body });
+    const basic = bound({ in: "basic", format: "{secret}" });
+    const { answer } = await perform(
+      hostFor(new TableSource({ TOKEN: value })),
+      httpPlan({ secrets: [basic] }),
+    );
+    expect(Buffer.from(okOf(answer).body).toString()).toBe(wanted);
+  });
+
   test.each<[string, Partial<HttpPlan>, Partial<SecretBinding>, string]>([
     [
       "json body",
