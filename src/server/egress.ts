@@ -24,6 +24,8 @@ export function openHost(config: Config, dir: string, fsRoot: string, connection
     caFile: entry.ca_file === undefined ? null : resolve(dir, entry.ca_file),
   }));
   const { proxy } = config.egress;
+  if (proxy === undefined && config.egress.proxy_secret !== undefined)
+    throw new StartError("config_invalid", "egress.proxy_secret: there is no egress.proxy to log in to");
   return createHost({
     fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
     localEgress: local,
