@@ -170,6 +170,11 @@ async function printReport(report: VerifyReport, json: boolean, parties: AnchorP
     else if (parties.witnesses.length > 0)
       lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
     lines.push(...report.timestamps.map(stampLine));
+    const { statements, unsigned_decisions: unsigned } = report;
+    if (statements + unsigned > 0)
+      lines.push(
+        `${statements} decisions are signed by their operator, ${unsigned} stand on the gate's word alone`,
+      );
     if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
     await printLine(lines.join("\n"));

@@ -9,6 +9,7 @@ import { VERSION } from "../core/version.ts";
 import type { Gate } from "../gate/gate.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { RunningCalls } from "../gate/running.ts";
+import { SessionRoots } from "../gate/session-root.ts";
 import { Shed } from "../gate/shed.ts";
 import { LeaseVerifier, ReplayStore } from "../identity/index.ts";
 import type { LedgerError } from "../ledger/errors.ts";
@@ -141,6 +142,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       running: new RunningCalls(),
       shed: new Shed(clock.now, config.limits.denials_per_minute),
       fsRoot,
+      sessionRoots: new SessionRoots(reader),
       keysDir: at.keys,
       localTargets: localTargets(config),
       connections,
@@ -160,6 +162,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       generation: registry.generation,
       actions: registry.list().length,
       unsafe: unsafeSettings(config),
+      operators: gate.operators
+        .list()
+        .map(({ id, thumbprint: jkt, principals, tenant }) => ({ id, jkt, tenant, principals })),
     });
     gate.state.epoch = epoch;
     const exported = new VerifyingKeysFile(gate, report);
@@ -187,8 +192,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       closedGrants: closed,
       stop: async (reason) => {
         for (const timer of timers) clearInterval(timer);
-        await anchoring?.close();
-        return stopGate(gate, front, lock, reason);
+        return stopGate(gate, front, lock, reason, anchoring);
       },
     };
   }

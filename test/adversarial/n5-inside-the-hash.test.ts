@@ -151,7 +151,7 @@ test("every column beside the signed bytes is compared with them, in every row a
         const values =
           column === "seq" || column === "size"
             ? [flipped(row[column])]
-            : [flipped(row[column]), 7, Buffer.of(0)];
+            : [flipped(row[column]), 7777, Buffer.of(0)];
         for (const value of values) {
           tried++;
           const set = (to: unknown, where: unknown) =>

@@ -40,6 +40,7 @@ function opening(): readonly Task[] {
     generation: 1,
     actions: 1,
     unsafe: [],
+    operators: [],
   };
   const lease: LeaseInput = {
     body: {
@@ -57,7 +58,6 @@ function opening(): readonly Task[] {
     },
     expiresMs: Date.now() + DAY_MS,
     keepMs: DAY_MS,
-    fsRoot: null,
     principalMaxCalls: null,
   };
   return [task("startGate", started), task("issueLease", lease)];

@@ -3,7 +3,7 @@ import type { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Commitment } from "../../src/ledger/entry/types.ts";
+import type { Commitment, EntryType } from "../../src/ledger/entry/types.ts";
 import { Keyring } from "../../src/ledger/keyring.ts";
 import type { Mirrors } from "../../src/ledger/mirrors.ts";
 import type { WantedRevocation } from "../../src/ledger/revoker.ts";
@@ -24,6 +24,11 @@ export interface ScratchLog {
   /** Lets go of the files as a killed process would. */
   abandon(): void;
   remove(): void;
+}
+
+export interface Said {
+  readonly type: EntryType;
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 const ACTS = {
@@ -60,6 +65,8 @@ const ACTS = {
       epoch: 0,
       fs_root: root,
     }),
+  /** Any entry at all, as the holder of the key may sign it. */
+  say: (tx: LedgerTransaction, { type, body }: Said) => tx.append(type, body as never),
   read: (tx: LedgerTransaction) => tx.now,
 } as const;
 

@@ -7,6 +7,7 @@ import { keysNamedIn } from "./named-keys.ts";
 import { openLedgerFile } from "./open-file.ts";
 import type { VerifyOptions } from "./options.ts";
 import { PruningCheck } from "./pruning-check.ts";
+import { repeatedGrants } from "./repeated-grants.ts";
 import type { VerifyReport } from "./report.ts";
 import { SignaturePool } from "./signature-pool.ts";
 import { startSince } from "./since.ts";
@@ -158,6 +159,8 @@ class FileCheck {
     if (this.from === null)
       for (const detail of treeTableFaults(this.db)) this.verifier.sideTable(null, detail);
     for (const detail of strayGrants(this.db, this.from)) this.verifier.sideTable(null, detail);
+    for (const { seq, detail } of repeatedGrants(this.db, this.from ?? 0))
+      this.verifier.repeated(seq, detail);
     for (const { seq, detail } of this.pruning.faults()) this.verifier.sideTable(seq, detail);
     return this.verifier.finish(this.options.trust, this.options.strict);
   }

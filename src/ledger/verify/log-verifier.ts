@@ -212,6 +212,7 @@ export class LogVerifier {
     const fault =
       this.history === null ? "unknown keys" : applyRevocation(this.history, signer, payload, tree);
     if (fault !== null) this.damage.add("key", payload.seq, fault);
+    else if (payload.purpose === "evidence") this.rules.repudiate(this.history?.repudiated() ?? []);
   }
 
   private checkCheckpoint(seq: number): void {
@@ -252,6 +253,11 @@ export class LogVerifier {
     this.damage.add("side_table", seq, detail);
   }
 
+  /** Two rows beside grants have an id which belongs to one; where the rows are those of entries, two entries have it. */
+  repeated(seq: number, detail: string): void {
+    this.damage.add(this.damage.counts.side_table === undefined ? "rules" : "side_table", seq, detail);
+  }
+
   /** The rows end before what stands beside them says. */
   incomplete(detail: string): void {
     this.damage.add("chain", null, detail);
@@ -268,6 +274,7 @@ export class LogVerifier {
     this.anchors.finish(this.tree.size);
     const signedTo = this.witnessed.finish();
     const repudiated = this.repudiations.of(this.history, this.tree.size);
+    this.damage.repudiate(repudiated.ranges);
     // A key that only a revoked one vouches for is nobody's, even if somebody noted it.
     const trusted = this.signers.some(
       (kid) => trust.fingerprints.has(kid) && !this.repudiations.isTainted(this.history, kid),
@@ -307,6 +314,8 @@ export class LogVerifier {
       grants: this.rules.grants,
       receipts: this.rules.receipts,
       unresolved: unresolved.slice(0, 100),
+      statements: this.rules.statements.signed,
+      unsigned_decisions: this.rules.statements.unsigned,
       pruned: this.rules.pruned,
       clock_regressions: this.regressions,
       repudiated: repudiated.entries,

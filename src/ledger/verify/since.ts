@@ -10,7 +10,14 @@ import { DamageLog } from "./report.ts";
 import { LogRules } from "./rules.ts";
 
 /** Entries before that later ones build on wherever they are: who may sign, and under which epoch and policy. */
-const LASTING = ["log.opened", "key.rotated", "key.revoked", "revocation", "policy.changed"] as const;
+const LASTING = [
+  "log.opened",
+  "key.rotated",
+  "key.revoked",
+  "revocation",
+  "policy.changed",
+  "operators.loaded",
+] as const;
 
 /**
  * Where to begin when the first entries are taken on the word of a checkpoint that the auditor has: their stored leaf

@@ -55,7 +55,8 @@ const FAILURE_CLASS: Readonly<Record<string, string | null>> = {
 export function receiptView(gate: Gate, entry: ReadEntry): JsonObject {
   const { payload } = entry;
   if (payload.type !== "call.receipt") throw new TypeError("not a receipt");
-  const outcome = entry.status === "valid" ? readOutcome(gate, { receiptId: payload.receipt_id }) : null;
+  const read = entry.status === "valid" ? readOutcome(gate, { receiptId: payload.receipt_id }) : null;
+  const outcome = read === null || isRefusal(read) ? null : read;
   const reason = payload.error ?? payload.verification.reasons.join("; ");
   const normalized: JsonObject =
     payload.status === "executed"
