@@ -216,7 +216,9 @@ export const manifestSchema = closed({
   }).prefault({}),
   limits: closed({
     timeout_s: whole(1, 600).default(30).describe("From grant to receipt."),
-    fuel: whole(1_000, 10_000_000_000).default(5_000_000),
+    fuel: whole(1_000, 10_000_000_000)
+      .default(5_000_000)
+      .describe("How much the component may compute; docs/providers.md says what it counts."),
     memory_mb: whole(1, 1024).default(64),
     io_calls: whole(1, 100).default(2),
     request_kb: whole(1, 1024)

@@ -1,7 +1,6 @@
 import type { Subprocess } from "bun";
 import { messageOf } from "../core/errors.ts";
-import { PAGE_BYTES } from "./component/bounds.ts";
-import { argumentLimit, type Execution, outputLimit, type RunnerLink } from "./execution.ts";
+import { argumentLimit, type Execution, outputLimit, pageLimit, type RunnerLink } from "./execution.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import { type Channel, openChannel } from "./protocol/channel.ts";
 import { FRAME, ProtocolError } from "./protocol/frame.ts";
@@ -104,7 +103,9 @@ export class RunnerProcess implements RunnerLink {
     execution.began(this, call);
     const payload = encodeExecute({
       component,
-      memoryPages: Math.min(65_536, Math.max(1, Math.floor((limits.memoryMb * 1_048_576) / PAGE_BYTES))),
+      memoryPages: pageLimit(limits),
+      fuel: limits.fuel,
+      timeLeftMs: execution.timeLeftMs,
       outputBytes: outputLimit(limits),
       argumentBytes: argumentLimit(limits, execution.task.byteLength),
       task: execution.task,

@@ -1,16 +1,19 @@
 /**
- * `npm run bench`: the shipped binary under load, how fast it verifies, and what the HTTP broker and its search for
- * credentials cost. `--publish` puts the table into README.md. `npm run bench -- http` does the last group alone.
+ * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
+ * `--group calls` measures only that, `--group sandbox` only what metering costs components, `--group http` only what
+ * the HTTP broker and its search for credentials cost.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
 import { httpReport, measureHttp, measureScrubbing } from "./http.ts";
 import { describeMachine } from "./machine.ts";
+import { measureMetering, meteringTable } from "./sandbox.ts";
 import { publishTable, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
 
@@ -45,7 +48,7 @@ async function bench(publish: boolean): Promise<void> {
   }
 }
 
-/** The group `http`, of the broker alone: it needs no disk. */
+/** Of the broker alone: it needs no disk. */
 async function benchHttp(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
   try {
@@ -55,15 +58,29 @@ async function benchHttp(): Promise<void> {
   }
 }
 
-const words = process.argv.slice(2);
-const unknown = words.filter((word) => word !== "--publish" && word !== "http");
-if (unknown.length > 0 || words.length > 1) {
-  console.error(`unknown argument ${words.join(" ")}; give --publish, or http for that group alone`);
+const GROUPS = ["calls", "sandbox", "http"];
+
+function options(): { readonly publish: boolean; readonly groups: readonly string[] } {
+  const { values } = parseArgs({ options: { publish: { type: "boolean" }, group: { type: "string" } } });
+  const { publish = false, group } = values;
+  if (group !== undefined && !GROUPS.includes(group))
+    throw new Error(`unknown group ${group}; there are ${GROUPS.join(", ")}`);
+  if (publish && group !== undefined && group !== "calls")
+    throw new Error("only the group calls is published");
+  return { publish, groups: group === undefined ? GROUPS : [group] };
+}
+
+let wanted: ReturnType<typeof options>;
+try {
+  wanted = options();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
   process.exit(2);
 }
 try {
-  if (!words.includes("http")) await bench(words.includes("--publish"));
-  await benchHttp();
+  if (wanted.groups.includes("calls")) await bench(wanted.publish);
+  if (wanted.groups.includes("sandbox")) console.log(meteringTable(await measureMetering()));
+  if (wanted.groups.includes("http")) await benchHttp();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);

@@ -128,6 +128,8 @@ describe("execute", () => {
       confirmed: true,
       boundary: "same_uid",
     });
+    // The component's start, its task and the host's one answer cost something.
+    expect(typed.body.runtime.fuel_consumed).toBeGreaterThan(1_000);
     expectError(await agent.call("POST", path), 422, "schema_violation");
   });
 

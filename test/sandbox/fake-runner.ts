@@ -27,7 +27,15 @@ const request = asking("io-http.request", {
   body: null,
   timeoutMs: 0,
 });
-const OK = Buffer.from('\0{"ok":true}');
+const OK = Buffer.concat([use(1), Buffer.from('\0{"ok":true}')]);
+
+/** What a call used: fuel (u64), pages (u32). */
+function use(fuel: number, pages = 1): Uint8Array {
+  const to = new WireWriter();
+  to.u64(fuel);
+  to.u32(pages);
+  return to.done();
+}
 
 /** What is sent when a call arrives. */
 function lies(call: number): readonly Uint8Array[] {
@@ -61,7 +69,11 @@ function lies(call: number): readonly Uint8Array[] {
     case "long log":
       return [encodeFrame(FRAME.log, call, new Uint8Array(5000))];
     case "broken end":
-      return [encodeFrame(FRAME.ended, call, Uint8Array.of(77))];
+      return [encodeFrame(FRAME.ended, call, Buffer.concat([use(1), Uint8Array.of(77, 0)]))];
+    case "more fuel than there is":
+      return [encodeFrame(FRAME.returned, call, Buffer.concat([use(2 ** 40), OK.subarray(12)]))];
+    case "more memory than there is":
+      return [encodeFrame(FRAME.returned, call, Buffer.concat([use(1, 65_536), OK.subarray(12)]))];
     case "exit":
       process.exit(3);
       return [];

@@ -38,6 +38,8 @@ describe("a runner that lies about a call", () => {
     "log flood",
     "long log",
     "broken end",
+    "more fuel than there is",
+    "more memory than there is",
     "exit",
   ])("is given up, with its calls: %s", async (lie) => {
     sandbox = await open(lie);
