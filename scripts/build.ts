@@ -14,6 +14,7 @@ export async function build(outfile = join(dist, "latchgate")): Promise<string> 
       join(root, "src/main.ts"),
       join(root, "src/gate/ledger-thread.ts"),
       join(root, "src/ledger/verify/signature-worker.ts"),
+      join(root, "src/secrets/check-worker.ts"),
     ],
     root: join(root, "src"),
     target: "bun",

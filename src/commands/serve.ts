@@ -12,6 +12,7 @@ import { DIR_FLAG, defineCommand } from "./command.ts";
 import { EXIT } from "./exit-code.ts";
 import { createProject } from "./first-start.ts";
 import { note, printError, printJson, printLine } from "./output.ts";
+import { openIdentity, PASSPHRASE_FLAG } from "./secrets-identity.ts";
 
 export default defineCommand({
   meta: {
@@ -19,7 +20,7 @@ export default defineCommand({
     description:
       "Run the gate in the foreground; in a folder without a project, create one with safe defaults",
   },
-  args: DIR_FLAG,
+  args: { ...DIR_FLAG, ...PASSPHRASE_FLAG },
   async run({ args }) {
     const around = { cwd: process.cwd(), env: process.env, dir: args.dir };
     const named = namedProject(around);
@@ -27,9 +28,11 @@ export default defineCommand({
     const dir = found?.dir ?? named?.dir ?? join(process.cwd(), PROJECT_FOLDER);
     const created = found === null ? createProject(dir, stateDir(process.env)) : null;
     const config = loadConfig(projectPaths(dir).config, process.env);
+    const identity = await openIdentity(config, dir, args["identity-passphrase-fd"]);
     const server = await startServer({
       dir,
       config,
+      identity,
       report: (line) => note(`latchgate: ${line}`),
       onFatal: (error) => {
         printError(error, args.json);

@@ -221,6 +221,41 @@ export const configSchema = z.strictObject({
   connections: connectionsSchema
     .prefault({})
     .describe("Endpoints that manifests name. An action reaches nothing that is not listed here."),
+  secrets: z
+    .strictObject({
+      file: z
+        .string()
+        .min(1)
+        .default("secrets.enc.yaml")
+        .describe(
+          "SOPS file with the credentials that actions use (`.yaml`, `.json` or `.env`), below the project folder. It need not exist.",
+        ),
+      identity_file: z
+        .string()
+        .min(1)
+        .default("secrets-identity.txt")
+        .describe("File with the age identities that open it, mode 0600, below the project folder."),
+      identity_env: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a variable")
+        .optional()
+        .describe("Variable that holds the identities, in place of the file."),
+      identity_command: z
+        .array(z.string().min(1))
+        .min(1)
+        .max(64)
+        .refine((argv) => argv[0]?.startsWith("/") === true, "the program must be an absolute path")
+        .optional()
+        .describe(
+          "Program and arguments that print the identities, in place of the file. It runs without a shell, within 5 s, and only after `latchgate trust`.",
+        ),
+    })
+    .refine(
+      (table) => table.identity_env === undefined || table.identity_command === undefined,
+      "identity_env and identity_command are alternatives",
+    )
+    .prefault({})
+    .describe("Where credentials come from. See [secrets](secrets.md)."),
   sandbox: z
     .strictObject({
       runners: positive(2).describe("Runner processes for built-in components."),

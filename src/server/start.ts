@@ -16,6 +16,7 @@ import type { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
 import { createSandbox } from "../sandbox/index.ts";
+import type { IdentitySource } from "../secrets/identity.ts";
 import { anchorParties, configuredParties } from "./anchor-parties.ts";
 import { Anchoring } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
@@ -30,6 +31,7 @@ import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
 import { readPolicy } from "./policy.ts";
 import { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
+import { openSecrets } from "./secrets.ts";
 import { stopGate } from "./stop.ts";
 import { VerifyingKeysFile } from "./verifying-keys.ts";
 
@@ -40,6 +42,8 @@ export interface StartOptions {
   /** The project folder, `.latchgate`. */
   readonly dir: string;
   readonly config: Config;
+  /** What opens the secrets file. */
+  readonly identity: IdentitySource;
   /** One line for the operator about something that went wrong while serving. */
   readonly report: (line: string) => void;
   /** Called when the ledger can't be written any more and the gate has answered what it had. */
@@ -70,7 +74,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 
   async function assemble(
-    { report, onFatal }: StartOptions,
+    { report, onFatal, identity }: StartOptions,
     at: ReturnType<typeof projectPaths>,
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
@@ -80,7 +84,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ]);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
     const connections = readConnections(config.connections, dir);
-    const host = openHost(config, dir, fsRoot, connections);
+    const secrets = openSecrets(config, dir, identity, report);
+    cleanup.push(() => secrets.close());
+    const host = openHost(config, dir, fsRoot, connections, secrets);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
@@ -192,7 +198,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       closedGrants: closed,
       stop: async (reason) => {
         for (const timer of timers) clearInterval(timer);
-        return stopGate(gate, front, lock, reason, anchoring);
+        await stopGate(gate, front, lock, reason, anchoring);
+        secrets.close();
       },
     };
   }

@@ -52,15 +52,13 @@ test("without its credentials a call is refused before anything leaves, with a r
     status: "failed",
     dispatched: "no",
     confirmed: false,
-    failure: "secrets_unavailable",
+    failure: "secret_missing",
   });
   const receipt = await agent.receipt(done.body.receipt_id);
   expect(receipt.body).toMatchObject({
     status: "failed",
     signature_status: "valid",
-    effect_evidence: [
-      { reached: "none", secrets: [], scrubbed: 0, error: "secrets_unavailable", address: null },
-    ],
+    effect_evidence: [{ reached: "none", secrets: [], scrubbed: 0, error: "secret_missing", address: null }],
   });
   expect(upstream.requests).toEqual([]);
 });
@@ -81,7 +79,7 @@ test("the approver sees which secrets go where, and that their places are open",
     },
   });
   const approved = await operator.approve(held.body.approval_id);
-  expect(approved.body).toMatchObject({ status: "failed", failure: "secrets_unavailable" });
+  expect(approved.body).toMatchObject({ status: "failed", failure: "secret_missing" });
   expect(upstream.requests).toEqual([]);
 });
 
