@@ -15,6 +15,7 @@ export async function build(outfile = join(dist, "latchgate")): Promise<string> 
       join(root, "src/gate/ledger-thread.ts"),
       join(root, "src/ledger/verify/signature-worker.ts"),
       join(root, "src/secrets/check-worker.ts"),
+      join(root, "src/sandbox/runner/probe-worker.ts"),
     ],
     root: join(root, "src"),
     target: "bun",

@@ -211,6 +211,12 @@ function useFault(use: Use, parameter: Parameter): string | null {
 function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parameter>): Finding[] {
   const cap = manifest.limits.request_kb * 1024;
   const findings: Finding[] = [];
+  const fuel = builtinFuel(manifest);
+  if (manifest.provider.startsWith("builtin:") && manifest.limits.fuel < fuel)
+    findings.push({
+      path: ["limits", "fuel"],
+      message: `a call of this request_kb and response_kb may take ${fuel}`,
+    });
   for (const { name, schema } of parameters.values()) {
     const most = isJsonObject(schema) ? schema.maxLength : undefined;
     if (typeof most === "number" && most + name.length + 7 > cap)
@@ -220,4 +226,12 @@ function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parame
       });
   }
   return findings;
+}
+
+/**
+ * More than a built-in provider ever uses, headers included (docs/providers.md, Metering): a call must not end between
+ * its effect and its answer.
+ */
+function builtinFuel({ limits }: Manifest): number {
+  return 250_000 + limits.request_kb * 1024 * 2 + limits.response_kb * 512;
 }

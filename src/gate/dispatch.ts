@@ -26,7 +26,7 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   const door = gate.host.door({ plan, limits, deadline, signal, action, caller, secrets });
   const run = async () => {
     const task = call.action.task(plan);
-    const ended = await gate.sandbox.run({ digest, task, limits, deadline, door, signal });
+    const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal });
     return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
   };
   const ran = await run().catch((error: unknown) => ({

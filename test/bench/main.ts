@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
- * `--group calls` measures only that, `--group sandbox` only what metering costs components, `--group http` only what
- * the HTTP broker and its search for credentials cost.
+ * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published), `sandbox` (a runner
+ * alone, and what metering costs components) or `http` (what the HTTP broker and its search for credentials cost).
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -13,6 +13,7 @@ import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
 import { httpReport, measureHttp, measureScrubbing } from "./http.ts";
 import { describeMachine } from "./machine.ts";
+import { measureRunner, runnerTable } from "./runner-speed.ts";
 import { measureMetering, meteringTable } from "./sandbox.ts";
 import { publishTable, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
@@ -58,29 +59,26 @@ async function benchHttp(): Promise<void> {
   }
 }
 
-const GROUPS = ["calls", "sandbox", "http"];
+/** What is measured, by the name that `--group` takes; without one, everything. */
+const GROUPS: Readonly<Record<string, (publish: boolean) => Promise<void>>> = {
+  calls: bench,
+  sandbox: async () => {
+    console.log(runnerTable(await measureRunner()));
+    console.log(meteringTable(await measureMetering()));
+  },
+  http: benchHttp,
+};
 
-function options(): { readonly publish: boolean; readonly groups: readonly string[] } {
-  const { values } = parseArgs({ options: { publish: { type: "boolean" }, group: { type: "string" } } });
-  const { publish = false, group } = values;
-  if (group !== undefined && !GROUPS.includes(group))
-    throw new Error(`unknown group ${group}; there are ${GROUPS.join(", ")}`);
-  if (publish && group !== undefined && group !== "calls")
-    throw new Error("only the group calls is published");
-  return { publish, groups: group === undefined ? GROUPS : [group] };
-}
-
-let wanted: ReturnType<typeof options>;
-try {
-  wanted = options();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
+const { values } = parseArgs({
+  options: { publish: { type: "boolean", default: false }, group: { type: "string" } },
+});
+const chosen = Object.keys(GROUPS).filter((name) => values.group === undefined || values.group === name);
+if (chosen.length === 0) {
+  console.error(`unknown group ${values.group}; there is ${Object.keys(GROUPS).join(", ")}`);
   process.exit(2);
 }
 try {
-  if (wanted.groups.includes("calls")) await bench(wanted.publish);
-  if (wanted.groups.includes("sandbox")) console.log(meteringTable(await measureMetering()));
-  if (wanted.groups.includes("http")) await benchHttp();
+  for (const name of chosen) await GROUPS[name]?.(values.publish);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
