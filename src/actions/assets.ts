@@ -1,10 +1,14 @@
 import fsDelete from "../../providers/actions/fs_delete.yaml" with { type: "text" };
 import fsRead from "../../providers/actions/fs_read.yaml" with { type: "text" };
 import fsWrite from "../../providers/actions/fs_write.yaml" with { type: "text" };
+import githubCreateIssue from "../../providers/actions/github_create_issue.yaml" with { type: "text" };
+import githubRead from "../../providers/actions/github_read.yaml" with { type: "text" };
+import httpBearerGet from "../../providers/actions/http_bearer_get.yaml" with { type: "text" };
 import httpDelete from "../../providers/actions/http_delete.yaml" with { type: "text" };
 import httpFetch from "../../providers/actions/http_fetch.yaml" with { type: "text" };
 import httpPost from "../../providers/actions/http_post.yaml" with { type: "text" };
 import httpPut from "../../providers/actions/http_put.yaml" with { type: "text" };
+import slackPostMessage from "../../providers/actions/slack_post_message.yaml" with { type: "text" };
 import webRead from "../../providers/actions/web_read.yaml" with { type: "text" };
 import type { ManifestSource } from "./manifest.ts";
 
@@ -13,10 +17,14 @@ const TEXTS: Readonly<Record<string, string>> = {
   fs_delete: fsDelete,
   fs_read: fsRead,
   fs_write: fsWrite,
+  github_create_issue: githubCreateIssue,
+  github_read: githubRead,
+  http_bearer_get: httpBearerGet,
   http_delete: httpDelete,
   http_fetch: httpFetch,
   http_post: httpPost,
   http_put: httpPut,
+  slack_post_message: slackPostMessage,
   web_read: webRead,
 };
 

@@ -1,10 +1,12 @@
 import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
+import { authFindings } from "./auth-checks.ts";
 import { isHeaderValue, MOST_HEADERS } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
 import { type FsSection, type HttpSection, type Manifest, unknownKey } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
+import { pathMarks } from "./plan-auth.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { allowsTarget } from "./target-rules.ts";
 import { parseUrlTemplate, type UrlTemplate } from "./url-template.ts";
@@ -23,7 +25,14 @@ export function crossCheck(manifest: Manifest): Finding[] {
   const uses: Use[] = [];
   if (manifest.http !== undefined && template?.ok === true) {
     const found = httpUses(manifest.http, template.template);
-    uses.push(...found.uses);
+    // The credentials of a path stand in the url like parameters, and are none.
+    const marks = pathMarks(manifest);
+    uses.push(
+      ...found.uses.filter(
+        ({ as, parameter }) => as !== "url" || !Object.hasOwn(marks, parameter) || parameters.has(parameter),
+      ),
+    );
+    findings.push(...authFindings(manifest, manifest.http, template.template, parameters));
     findings.push(...found.findings, ...egressFindings(manifest, manifest.http, template.template));
     findings.push(...httpFindings(manifest.http));
   }
@@ -49,6 +58,7 @@ function sectionFindings(manifest: Manifest): Finding[] {
   if (verify.kind === "fs_hash" && fs === undefined) add("verify", "kind fs_hash needs an fs section");
   if (fs !== undefined && (egress.hosts.length > 0 || egress.learn))
     add("egress", "an fs action has no egress");
+  if (fs !== undefined && manifest.auth.length > 0) add("auth", "an fs action has no credentials");
   if (fs !== undefined && (response.headers.length > 0 || response.schema !== undefined))
     add("response", "an fs action has no remote response");
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { SECRET_MARK, SECRET_NAME } from "../core/secret-binding.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { requestHeaderFault, responseHeaderFault } from "./header-rules.ts";
-import { hostPatternFault } from "./host-pattern.ts";
+import { exactHostFault, hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 
 export const API_VERSION = "latchgate/v1";
@@ -159,6 +160,34 @@ const verify = z.discriminatedUnion(
   { error: "kind must be http, fs_hash or none" },
 );
 
+export const AUTH_PLACES = ["header", "bearer", "basic", "query", "path", "body"] as const;
+
+const auth = closed({
+  secret: matching(SECRET_NAME, "must be the name of a secret: A-Z, 0-9 and _, such as API_TOKEN"),
+  in: z.enum(AUTH_PLACES).describe("bearer and basic are the authorization header."),
+  name: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("Header, query parameter, {name} in the path, JSON pointer or form field of the body."),
+  format: z
+    .string()
+    .max(256)
+    .refine((text) => text.split(SECRET_MARK).length === 2, { error: `must hold ${SECRET_MARK} once` })
+    .optional()
+    .describe("Text around the value; {secret} alone when absent."),
+  hosts: z
+    .array(ruled(exactHostFault))
+    .min(1)
+    .max(16)
+    .describe("Exact hosts, each in egress, that may get the value; over https alone."),
+  required: z
+    .boolean()
+    .default(true)
+    .describe("Without its value the call is refused; an optional one is left out."),
+});
+
 /** The shape of a manifest, format `latchgate/v1`. Rules that look at several members are in cross-checks.ts. */
 export const manifestSchema = closed({
   apiVersion: z.literal(API_VERSION, { error: `must be ${API_VERSION}` }),
@@ -179,6 +208,7 @@ export const manifestSchema = closed({
   http: http.optional(),
   fs: fs.optional(),
   egress: egress.prefault({}),
+  auth: z.array(auth).max(8).default([]).describe("Credentials that the gate puts into the request."),
   verify: verify.default({ kind: "none" }),
   response: closed({
     headers: z.array(ruled(responseHeaderFault)).max(32).default([]),
@@ -216,6 +246,7 @@ export const manifestSchema = closed({
 export type Manifest = z.output<typeof manifestSchema>;
 export type HttpSection = NonNullable<Manifest["http"]>;
 export type FsSection = NonNullable<Manifest["fs"]>;
+export type AuthEntry = Manifest["auth"][number];
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
 export type ParameterRef = z.output<typeof parameter>;

@@ -79,27 +79,14 @@ export function manifestDigest(manifest: Manifest): string {
 function unavailableSections(value: JsonObject): { findings: Finding[]; rest: JsonObject } {
   const findings: Finding[] = [];
   const rest: Record<string, Json> = { ...value };
-  const refuse = (section: string, code: "broker_unavailable" | "secrets_unavailable", message: string) => {
+  const refuse = (section: string, message: string) => {
     if (!(section in rest)) return;
     delete rest[section];
-    findings.push({ path: [section], message, code });
+    findings.push({ path: [section], message, code: "broker_unavailable" });
   };
   for (const section of OTHER_BROKERS)
-    refuse(
-      section,
-      "broker_unavailable",
-      `this build has no ${section} broker; remove the manifest or the section`,
-    );
-  refuse(
-    "envelope",
-    "broker_unavailable",
-    "this build runs exact plans only; describe the call in an http or fs section",
-  );
-  refuse(
-    "auth",
-    "secrets_unavailable",
-    "this build cannot inject credentials; remove the manifest or its auth section",
-  );
+    refuse(section, `this build has no ${section} broker; remove the manifest or the section`);
+  refuse("envelope", "this build runs exact plans only; describe the call in an http or fs section");
   return { findings, rest };
 }
 

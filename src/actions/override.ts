@@ -18,7 +18,7 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   const scopes = before.required_scopes.filter((scope) => !after.required_scopes.includes(scope));
   if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
-  found.push(...widerEgress(before, after), ...widerPaths(before, after));
+  found.push(...widerEgress(before, after), ...widerPaths(before, after), ...moreCredentials(before, after));
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
     found.push("weakens verification: drops the response schema");
@@ -41,6 +41,19 @@ function entryCovers(wide: EgressEntry, narrow: EgressEntry): boolean {
     narrow.ports.every((port) => wide.ports.includes(port)) &&
     (methods === null || (narrow.methods?.every((method) => methods.includes(method)) ?? false))
   );
+}
+
+/** A value sent to another host, or in another place, is another use of it. */
+function moreCredentials(before: Manifest, after: Manifest): string[] {
+  const found: string[] = [];
+  for (const { hosts, required: _, ...entry } of after.auth)
+    for (const host of hosts) {
+      const same = before.auth.some(
+        ({ hosts: old, required: __, ...one }) => old.includes(host) && text(one) === text(entry),
+      );
+      if (!same) found.push(`widens credentials: ${entry.secret} for ${host}`);
+    }
+  return found;
 }
 
 function widerPaths(before: Manifest, after: Manifest): string[] {

@@ -20,6 +20,7 @@ export type PlanRefusalCode =
   | "host_not_allowed"
   | "port_not_allowed"
   | "header_invalid"
+  | "secret_not_bound"
   | "request_too_large"
   | "invalid_content"
   | "fs_root_missing"

@@ -203,6 +203,18 @@ export const configSchema = z.strictObject({
         .default([])
         .describe("DNS servers, `address` or `address:port`; the system's when empty."),
       local: z.array(localEgress).default([]).describe("Private targets that are open, each for one action."),
+      proxy: z
+        .string()
+        .regex(/^http:\/\/[^/?#@\s]+$/, "http://host:port, without a user")
+        .optional()
+        .describe(
+          "Proxy for everything but local targets, asked by CONNECT for the judged address; none when absent.",
+        ),
+      proxy_secret: z
+        .string()
+        .regex(/^[A-Z][A-Z0-9_]{0,63}$/, "the name of a secret")
+        .optional()
+        .describe("Secret with the `user:password` that the proxy asks for."),
     })
     .prefault({})
     .describe("Where HTTP actions may go beside what their manifests list."),

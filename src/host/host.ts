@@ -4,7 +4,7 @@ import { type RandomSource, systemRandom } from "../core/ids.ts";
 import type { Connections } from "../core/plan/connections.ts";
 import type { SecretSource } from "../core/secrets.ts";
 import type { Brokers } from "./broker.ts";
-import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
 import { type Kernel, linuxKernel } from "./fs/kernel.ts";
@@ -12,6 +12,7 @@ import { isPublicAddress } from "./http/addresses.ts";
 import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
 import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
+import { type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 
 export interface HostOptions {
@@ -30,6 +31,8 @@ export interface HostOptions {
   readonly connections?: Connections;
   /** Where brokers get credentials from, through the door; nowhere when null or absent. */
   readonly secrets?: SecretSource | null;
+  /** Requests to public addresses go through it; `[[egress.local]]` targets never do. */
+  readonly proxy?: ProxySetting;
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Replacements for tests alone: no setting and no environment variable leads here. */
@@ -50,7 +53,7 @@ export interface HostStats {
 /** The brokers of one gate. */
 export interface Host {
   /** Opens the door of one granted call. After `close` it is shut from the start. */
-  door(request: DoorRequest): HostDoor;
+  door(request: DoorRequest): GuardedDoor;
   stats(): HostStats;
   /** Closes every door and connection; resolves when nothing can happen any more. */
   close(): Promise<void>;
@@ -69,6 +72,7 @@ export function createHost(options: HostOptions = {}): Host {
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+    proxy: options.proxy === undefined ? null : readProxy(options.proxy),
   });
   const fs = new FsBroker({
     kernel: testing.kernel ?? linuxKernel(),
@@ -89,7 +93,7 @@ class RunningHost implements Host {
     this.deps = deps;
   }
 
-  door(request: DoorRequest): HostDoor {
+  door(request: DoorRequest): GuardedDoor {
     const signal = this.closed ? AbortSignal.abort() : request.signal;
     const door = createDoor({
       ...request,

@@ -203,14 +203,6 @@ test("an envelope is refused", () => {
   ]);
 });
 
-test("a secret is refused, and its name does not matter", () => {
-  const auth = [{ secret: "TOKEN", in: "header", name: "authorization", hosts: ["api.example.com"] }];
-  expect(problemsOf(httpText({ auth, tag: 1 }))).toEqual([
-    "secrets_unavailable auth: this build cannot inject credentials; remove the manifest or its auth section",
-    "manifest_invalid tag: unknown key tag; did you mean tags?",
-  ]);
-});
-
 test("problems name file and line", () => {
   const result = parse("apiVersion: latchgate/v1\nid: a\nversion: 1.0.0\nsummary: A.\nrisk:\n  levle: low\n");
   expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([

@@ -1,16 +1,18 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
- * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published) or `sandbox` (a runner
- * alone, and what metering costs components). `--million` verifies a ledger of a million entries as well, which takes
- * minutes to make for the first time.
+ * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published), `sandbox` (a runner
+ * alone, and what metering costs components) or `http` (what the HTTP broker and its search for credentials cost).
+ * `--million` verifies a ledger of a million entries as well, which takes minutes to make for the first time.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
+import { httpReport, measureHttp, measureScrubbing } from "./http.ts";
 import { describeMachine } from "./machine.ts";
 import { measureRunner, runnerTable } from "./runner-speed.ts";
 import { measureMetering, meteringTable } from "./sandbox.ts";
@@ -51,6 +53,16 @@ async function bench(publish: boolean, million: boolean): Promise<void> {
   }
 }
 
+/** Of the broker alone: it needs no disk. */
+async function benchHttp(): Promise<void> {
+  const scratch = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
+  try {
+    console.log(httpReport(await measureHttp(scratch), measureScrubbing()));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
 interface Wanted {
   readonly publish: boolean;
   readonly million: boolean;
@@ -63,6 +75,7 @@ const GROUPS: Readonly<Record<string, (wanted: Wanted) => Promise<void>>> = {
     console.log(runnerTable(await measureRunner()));
     console.log(meteringTable(await measureMetering()));
   },
+  http: benchHttp,
 };
 
 const { values } = parseArgs({

@@ -175,6 +175,12 @@ const RULES: readonly Broken[] = [
     detail: "an effect outside what was granted",
   },
   {
+    what: "a credential that was not granted",
+    target: () => nth("call.receipt", 0, overHttp),
+    change: (body) => Object.assign(inner(inner(body, "effects"), "0"), { secrets: ["GITHUB_TOKEN"] }),
+    detail: "a credential that was not granted",
+  },
+  {
     what: "a file that was not granted",
     target: () => nth("call.receipt", 0, onFiles),
     change: (body) => Object.assign(inner(inner(body, "effects"), "0"), { path: OTHER }),

@@ -1,9 +1,9 @@
 import { canonicalJson } from "../../core/canonical-json.ts";
 import type { ObservedEffect } from "../../core/effect.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts";
+import { resolvePointer } from "../../core/json-pointer.ts";
 import type { Plan } from "../../core/plan.ts";
 import { fillJson } from "../body-template.ts";
-import { resolvePointer } from "../json-pointer.ts";
 import type { CompiledSchema } from "../json-schema.ts";
 import type { Verify } from "../manifest-schema.ts";
 import { contentOf, type HttpOutput, readHttpOutput } from "../output.ts";
