@@ -31,7 +31,7 @@ export type ManifestResult =
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
 /** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["database", "smtp", "queue", "storage"];
+const OTHER_BROKERS = ["smtp", "queue", "storage"];
 
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {
@@ -93,7 +93,7 @@ function unavailableSections(value: JsonObject): { findings: Finding[]; rest: Js
   refuse(
     "envelope",
     "broker_unavailable",
-    "this build runs exact plans only; describe the call in an http or fs section",
+    "this build runs exact plans only; describe the call in an http, fs or database section",
   );
   refuse(
     "auth",

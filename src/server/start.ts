@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { loadPostgresParser } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import { forwardClock, systemClock } from "../core/clock.ts";
 import { type LatchGateError, messageOf } from "../core/errors.ts";
@@ -78,6 +79,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ]);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
     const connections = readConnections(config.connections, dir);
+    const databases = [...connections.database.values()];
+    if (databases.some(({ target }) => target.engine === "postgresql")) await loadPostgresParser();
     const host = openHost(config, dir, fsRoot, connections);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
