@@ -45,6 +45,7 @@ function tokensOf(text: string): readonly Token[] | string {
     if (match === null) return "the statement has a character or an open quote that sql does not";
     const [all, blank, line, block, string, quoted, number, parameter, word, bracket] = match;
     if (blank !== undefined || line !== undefined || block !== undefined) continue;
+    if (all === "/" && text[TOKEN.lastIndex] === "*") return "the statement has an open comment";
     if (bracket === ")") depth--;
     const kind: Token["kind"] =
       string !== undefined

@@ -161,7 +161,8 @@ async function unlessAborted<T>(
       if (query !== null || running.committing) {
         query?.cancel();
         await within(CANCEL_MS);
-        if (running.query !== null) await Promise.all([terminate(running.backend, options), within(TERMINATE_MS)]);
+        if (running.query !== null)
+          await Promise.all([terminate(running.backend, options), within(TERMINATE_MS)]);
         else await within(TERMINATE_MS);
       }
       reject(signal.reason);

@@ -74,7 +74,8 @@ function execute(
 }
 
 function changes(db: Database): number {
-  return Number(db.query<{ n: bigint }, []>("SELECT changes() AS n").get()?.n ?? 0);
+  // `get` would leave the statement open, and nothing can be committed then.
+  return Number(db.query<{ n: bigint }, []>("SELECT changes() AS n").all()[0]?.n ?? 0);
 }
 
 function boundValue({ kind, value }: DatabaseParameter): Value {
