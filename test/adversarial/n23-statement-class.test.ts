@@ -186,6 +186,7 @@ describe("the class is what SQLite would do", () => {
 
   test.each([
     "attach 'x' as y",
+    "with x as (delete from orders returning *) select * from x",
     "pragma writable_schema = 1",
     "vacuum into '/tmp/x'",
     "select 1; delete from orders",

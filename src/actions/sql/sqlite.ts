@@ -83,6 +83,8 @@ const REFUSED_WORDS: ReadonlySet<string> = new Set([
   "VACUUM",
 ]);
 
+const CHANGES: ReadonlySet<string> = new Set(["INSERT", "UPDATE", "DELETE"]);
+
 /** Words of the grammar that may stand before a bracket without being a function. */
 const BEFORE_BRACKET: ReadonlySet<string> = new Set(
   `ALL AND AS BETWEEN BY CASE CHECK CONFLICT DISTINCT ELSE ESCAPE EXCEPT EXISTS FILTER FROM GLOB GROUP HAVING IN INTERSECT
@@ -110,6 +112,8 @@ function tokenFault(tokens: readonly Token[], functions: ReadonlySet<string>): s
     const bracket = tokens[i + 1]?.text === "(";
     if (token.kind === "parameter" && (bracket || !/^\$[1-9]\d{0,2}$/.test(token.text)))
       return "a parameter is not $1, $2 …";
+    if (token.kind === "word" && tokens[i - 1]?.text === "(" && CHANGES.has(token.text.toUpperCase()))
+      return "a change inside of another statement is not allowed";
     const name =
       token.kind === "word" || token.kind === "quoted" || token.kind === "string" ? token.text : null;
     if (name === null || tokens[i + 1]?.text !== "(" || named.has(i)) continue;

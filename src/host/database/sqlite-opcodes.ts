@@ -42,7 +42,9 @@ export function admitProgram(
     if (table === undefined || !allowed.has(`main.${table.toLowerCase()}`))
       throw refused("the statement opens a table that is not listed");
   };
-  for (const step of db.prepare<Instruction, []>(`EXPLAIN ${statement}`).all()) {
+  // One that is not finalised counts as under way, and keeps the transaction from being committed.
+  using program = db.prepare<Instruction, []>(`EXPLAIN ${statement}`);
+  for (const step of program.all()) {
     const { opcode, p1, p2, p3, p5 } = step;
     if (REFUSED.test(opcode)) throw refused("the statement does what no planned one may");
     if (OPENS.has(opcode)) {

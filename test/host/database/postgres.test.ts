@@ -43,7 +43,7 @@ interface Ran {
 
 interface Scene {
   readonly target?: Partial<PostgresTarget>;
-  readonly secret?: string;
+  readonly secret?: string | null;
   readonly ca?: string | null;
   readonly limits?: Partial<typeof LIMITS>;
   readonly deadlineMs?: number;
@@ -62,7 +62,7 @@ async function perform(changes: Partial<DatabasePlan>, scene: Scene = {}): Promi
     tls: "verify",
     ...scene.target,
   };
-  const secret = scene.secret ?? "PASSWORD";
+  const secret = scene.secret === undefined ? "PASSWORD" : scene.secret;
   const ca = scene.ca === undefined ? server.authority.certificate : scene.ca;
   const connections: Connections = {
     ...NO_CONNECTIONS,
@@ -296,7 +296,7 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
     expect([code(closed), closed.effect.reached]).toEqual(["connect_failed", "none"]);
   });
 
-  test("what the environment says of databases changes nothing", async () => {
+  test("what the environment says of databases changes nothing, without a secret either", async () => {
     const before = { ...process.env };
     Object.assign(process.env, {
       PGPASSWORD: PASSWORD,
@@ -307,6 +307,8 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
       expect(rowsOf(await read("select current_user::text as me"))).toEqual([{ me: "gate" }]);
       const wrong = await perform({ statement: "select 1 as x" }, { secret: "WRONG" });
       expect(code(wrong)).toBe("authentication_failed");
+      const without = await perform({ statement: "select 1 as x" }, { secret: null });
+      expect(code(without)).toBe("authentication_failed");
     } finally {
       for (const name of ["PGPASSWORD", "PGUSER", "DATABASE_URL"])
         if (before[name] === undefined) Reflect.deleteProperty(process.env, name);

@@ -108,6 +108,8 @@ describe("against a real SQLite file", () => {
     expect(code(ran)).toBe("too_many_rows");
     expect(ran.effect).toMatchObject({ affected: 0, error: "too_many_rows" });
     expect(rowsOf(await read("select count(*) as n from orders"))).toEqual([{ n: 3 }]);
+    expect(code(await write("insert into orders (customer) values ('eve')"))).toBe("ok");
+    expect(rowsOf(await read("select count(*) as n from orders where customer = 'eve'"))).toEqual([{ n: 1 }]);
     const back = await write("delete from orders where id = 2 returning customer", { returns: true });
     expect(rowsOf(back)).toEqual([{ customer: "bob" }]);
   });
