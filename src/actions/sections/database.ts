@@ -2,6 +2,7 @@ import { z } from "zod";
 import { PARAMETER_KINDS } from "../../core/plan/database.ts";
 import { PARAMETER_NAME } from "../names.ts";
 import { closed, matching, parameter, whole } from "../schema-parts.ts";
+import { LONGEST_STATEMENT } from "../sql/statement.ts";
 
 /** Longest list of tables or functions. */
 const MOST_NAMES = 128;
@@ -33,7 +34,7 @@ export const databaseSection = closed({
     .default("fixed")
     .describe("fixed: the statement stands here. parameterized: the agent writes it."),
   statement: z
-    .union([z.string().min(1).max(16_384), parameter], { error: "must be text or {$param: name}" })
+    .union([z.string().min(1).max(LONGEST_STATEMENT), parameter], { error: "must be text or {$param: name}" })
     .describe("One statement; $1, $2 … stand for the parameters."),
   parameters: z
     .union([z.array(statementParameter).max(64), parameter], {

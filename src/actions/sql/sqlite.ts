@@ -128,17 +128,31 @@ function tokenFault(tokens: readonly Token[], functions: ReadonlySet<string>): s
 /** Where a name with a list of columns behind it stands: `WITH name (…)`, `, name (…) AS`, `INTO name (…)`. */
 function tableNames(tokens: readonly Token[]): ReadonlySet<number> {
   const found = new Set<number>();
-  for (const [i, token] of tokens.entries()) {
+  const closes = closingBrackets(tokens);
+  for (const i of tokens.keys()) {
     const after = tokens[i + 1];
     if (after?.text !== "(") continue;
     const before = tokens[i - 1];
     if (isWord(before, "INTO")) found.add(i);
     // A name of a WITH: a call is never followed by AS and a bracket that holds a select.
-    const close = tokens.findIndex((one, at) => at > i && one.text === ")" && one.depth === token.depth);
+    const close = closes.get(i + 1) ?? tokens.length;
     const isBound = isWord(before, "WITH") || isWord(before, "RECURSIVE") || before?.text === ",";
     if (isBound && isWord(tokens[close + 1], "AS") && tokens[close + 2]?.text === "(") found.add(i);
   }
   return found;
+}
+
+/** The closing bracket of each opening one, by position, in one pass. */
+function closingBrackets(tokens: readonly Token[]): ReadonlyMap<number, number> {
+  const closes = new Map<number, number>();
+  const open: number[] = [];
+  for (const [i, { kind, text }] of tokens.entries()) {
+    if (kind !== "sign") continue;
+    if (text === "(") open.push(i);
+    const start = text === ")" ? open.pop() : undefined;
+    if (start !== undefined) closes.set(start, i);
+  }
+  return closes;
 }
 
 const VERBS: Readonly<Record<string, StatementClass>> = {
