@@ -36,7 +36,7 @@ export async function runPostgres(
   target: PostgresTarget,
   clock: Clock,
 ): Promise<DatabaseResult> {
-  const { plan, signal, deadline, record } = job;
+  const { signal, deadline, record } = job;
   signal.throwIfAborted();
   const left = Math.max(1, Math.ceil(deadline - clock.monotonic()));
   const options = optionsOf(job, connection, target, left);
@@ -53,15 +53,14 @@ export async function runPostgres(
     if (record.reached === "maybe" && (sqlstate !== null || !running.committing)) record.affected = 0;
     if (record.reached === "maybe" && sqlstate !== null) record.reached = "confirmed";
     if (signal.aborted) throw signal.reason;
-    if (plan.access === "write" && !running.committing && ROLLED_BACK.has(failure.code))
-      record.reached = "confirmed";
+    if (!running.committing && ROLLED_BACK.has(failure.code)) record.reached = "confirmed";
     throw failure;
   } finally {
     await sql.close({ timeout: 0 }).catch(() => undefined); // there is nobody to tell: the work has ended
   }
 }
 
-/** Failures of the gate's own checks, after which the client has rolled back. */
+/** Failures of the gate's own checks, made on a full answer; the client has rolled back then. */
 const ROLLED_BACK: ReadonlySet<string> = new Set([
   "too_many_rows",
   "response_too_large",

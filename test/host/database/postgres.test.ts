@@ -231,7 +231,8 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
 
   test("more rows, more bytes, or two columns of one name: an error and nothing else", async () => {
     const many = "select n from generate_series(1, 1000000) n";
-    expect(code(await read(many, [], { maxRows: 5 }))).toBe("too_many_rows");
+    const ran = await read(many, [], { maxRows: 5 });
+    expect([code(ran), ran.effect.reached]).toEqual(["too_many_rows", "confirmed"]);
     expect(rowsOf(await read("select n from generate_series(1, 5) n", [], { maxRows: 5 }))).toHaveLength(5);
     const wide = { statement: "select repeat('x', 100000) as x from generate_series(1, 3)", maxRows: 10 };
     expect(code(await perform(wide, { limits: { responseBytes: 4096 } }))).toBe("response_too_large");
@@ -377,10 +378,8 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
   });
 
   test("a call past its deadline ends its statement on the server", async () => {
-    const started = performance.now();
     const ran = await perform({ statement: slow }, { deadlineMs: 700 });
     expect(["deadline", "statement_timeout"]).toContain(code(ran));
-    expect(performance.now() - started).toBeLessThan(6_000);
     await until(0);
   });
 

@@ -169,9 +169,7 @@ describe("against a real SQLite file", () => {
     expect(rowsOf(await read("select 1 as x"))).toEqual([{ x: 1 }]);
     controller.abort();
     expect(code(await running)).toBe("cancelled");
-    const started = performance.now();
     expect(code(await perform({ statement: endless }, { deadlineMs: 500 }))).toBe("deadline");
-    expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   test("a connection that is not the planned one any more is not used", async () => {
