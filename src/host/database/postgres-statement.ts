@@ -17,8 +17,8 @@ export function sentStatement(plan: DatabasePlan, mostBytes: number): SentStatem
   if (!plan.returns) return { text: plan.statement, values };
   const rows =
     plan.access === "read"
-      ? `select row_to_json(q)::text j from (${plan.statement}\n) q limit ${plan.maxRows + 1}`
-      : "select row_to_json(q)::text j from q";
+      ? `select row_to_json(q.*)::text j from (${plan.statement}\n) q limit ${plan.maxRows + 1}`
+      : "select row_to_json(q.*)::text j from q";
   const capped = `select case when s <= ${mostBytes} then j end j from (select j, sum(octet_length(j)) over (rows unbounded preceding) s from (${rows}) a) b`;
   // What changes data can only stand at the top of a WITH.
   return {

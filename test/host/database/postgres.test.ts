@@ -175,6 +175,13 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
     ]);
   });
 
+  test("a column may have any name, that of the statement's own wrapping too", async () => {
+    const ran = await read("select (1, 2) as q, 3 as a, 4 as b, 5 as j, 6 as s");
+    expect(rowsOf(ran)).toEqual([{ q: { f1: 1, f2: 2 }, a: 3, b: 4, j: 5, s: 6 }]);
+    const changed = await write("update orders set customer = customer where id = 1 returning id as q, id as j");
+    expect(rowsOf(changed)).toEqual([{ q: 1, j: 1 }]);
+  });
+
   test("parameters arrive as their type, and never as sql", async () => {
     const ran = await read(
       `select $1::text as t, $2::int8 + 1 as i, $3::numeric as d, $4::bool as b, encode($5::bytea, 'hex') as raw,
