@@ -178,7 +178,9 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
   test("a column may have any name, that of the statement's own wrapping too", async () => {
     const ran = await read("select (1, 2) as q, 3 as a, 4 as b, 5 as j, 6 as s");
     expect(rowsOf(ran)).toEqual([{ q: { f1: 1, f2: 2 }, a: 3, b: 4, j: 5, s: 6 }]);
-    const changed = await write("update orders set customer = customer where id = 1 returning id as q, id as j");
+    const changed = await write(
+      "update orders set customer = customer where id = 1 returning id as q, id as j",
+    );
     expect(rowsOf(changed)).toEqual([{ q: 1, j: 1 }]);
   });
 
