@@ -4,6 +4,7 @@ import { COMMANDS } from "./commands/table.ts";
 /** Entries of processes that the program starts of itself; no part of the command line, and they read none. */
 const PROCESSES: { readonly [name: string]: ((words: readonly string[]) => Promise<unknown>) | undefined } = {
   __runner: async (words) => (await import("./sandbox/runner/main.ts")).runnerMain(words),
+  __sqlite: async () => (await import("./host/database/sqlite-process.ts")).sqliteMain(),
 };
 
 const words = process.argv.slice(2);

@@ -1,3 +1,5 @@
+import databaseExecute from "../../providers/actions/database_execute.yaml" with { type: "text" };
+import databaseQuery from "../../providers/actions/database_query.yaml" with { type: "text" };
 import fsDelete from "../../providers/actions/fs_delete.yaml" with { type: "text" };
 import fsRead from "../../providers/actions/fs_read.yaml" with { type: "text" };
 import fsWrite from "../../providers/actions/fs_write.yaml" with { type: "text" };
@@ -14,6 +16,8 @@ import type { ManifestSource } from "./manifest.ts";
 
 // Imported as text; the ambient type of a yaml module is that of its parsed value.
 const TEXTS: Readonly<Record<string, string>> = {
+  database_execute: databaseExecute,
+  database_query: databaseQuery,
   fs_delete: fsDelete,
   fs_read: fsRead,
   fs_write: fsWrite,

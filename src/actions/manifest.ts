@@ -31,7 +31,7 @@ export type ManifestResult =
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
 /** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["database", "smtp", "queue", "storage"];
+const OTHER_BROKERS = ["smtp", "queue", "storage"];
 
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {
@@ -86,7 +86,10 @@ function unavailableSections(value: JsonObject): { findings: Finding[]; rest: Js
   };
   for (const section of OTHER_BROKERS)
     refuse(section, `this build has no ${section} broker; remove the manifest or the section`);
-  refuse("envelope", "this build runs exact plans only; describe the call in an http or fs section");
+  refuse(
+    "envelope",
+    "this build runs exact plans only; describe the call in an http, fs or database section",
+  );
   return { findings, rest };
 }
 

@@ -18,7 +18,8 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   const scopes = before.required_scopes.filter((scope) => !after.required_scopes.includes(scope));
   if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
-  found.push(...widerEgress(before, after), ...widerPaths(before, after), ...moreCredentials(before, after));
+  found.push(...widerEgress(before, after), ...widerPaths(before, after), ...widerDatabase(before, after));
+  found.push(...moreCredentials(before, after));
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
     found.push("weakens verification: drops the response schema");
@@ -63,6 +64,21 @@ function widerPaths(before: Manifest, after: Manifest): string[] {
     if (!before.fs?.allow.includes(pattern)) found.push(`widens paths: allows ${pattern}`);
   for (const pattern of before.fs?.deny ?? [])
     if (!after.fs.deny.includes(pattern)) found.push(`widens paths: no longer denies ${pattern}`);
+  return found;
+}
+
+function widerDatabase(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.database, after.database];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the database access: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  if (now.access !== old.access) add(`access ${now.access}`);
+  if (text({ of: now.statement }) !== text({ of: old.statement })) add("another statement");
+  if (now.max_rows > old.max_rows || (now.max_affected ?? 1) > (old.max_affected ?? 1)) add("more rows");
+  const tables = now.tables?.some((table) => !(old.tables?.includes(table) ?? true));
+  if (tables === true || (old.tables !== undefined && now.tables === undefined)) add("more tables");
+  if (now.functions.some((name) => !old.functions.includes(name))) add("more functions");
   return found;
 }
 

@@ -27,7 +27,8 @@ export type PlanRefusalCode =
   | "path_invalid"
   | "path_denied"
   | "too_large"
-  | "connection_missing";
+  | "connection_missing"
+  | "statement_refused";
 
 /** The message may be shown to the agent: it repeats no value. */
 export interface PlanRefusal {

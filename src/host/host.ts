@@ -1,9 +1,11 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
-import type { Connections } from "../core/plan/connections.ts";
+import { type Connections, NO_CONNECTIONS } from "../core/plan/connections.ts";
 import type { SecretSource } from "../core/secrets.ts";
+import { selfCommand } from "../core/self.ts";
 import type { Brokers } from "./broker.ts";
+import { DatabaseBroker } from "./database/broker.ts";
 import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
@@ -27,6 +29,8 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** How to start this program again; itself by default. */
+  readonly self?: readonly string[];
   /** Endpoints that plans may name; none by default. */
   readonly connections?: Connections;
   /** Where brokers get credentials from, through the door; nowhere when null or absent. */
@@ -80,7 +84,10 @@ export function createHost(options: HostOptions = {}): Host {
     random: options.random ?? systemRandom,
     roots: options.fsRoots ?? [],
   });
-  const brokers: Brokers = { http, fs, database: null, mail: null, queue: null, storage: null };
+  const connections = options.connections ?? NO_CONNECTIONS;
+  const self = options.self ?? selfCommand;
+  const database = new DatabaseBroker({ clock, connections: connections.database, self });
+  const brokers: Brokers = { http, fs, database, mail: null, queue: null, storage: null };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { loadPostgresParser } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import { forwardClock, systemClock } from "../core/clock.ts";
 import { type LatchGateError, messageOf } from "../core/errors.ts";
@@ -86,6 +87,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const connections = readConnections(config.connections, dir);
     const secrets = openSecrets(config, dir, identity, report);
     cleanup.push(() => secrets.close());
+    const databases = [...connections.database.values()];
+    if (databases.some(({ target }) => target.engine === "postgresql")) await loadPostgresParser();
     const host = openHost(config, dir, fsRoot, connections, secrets);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.

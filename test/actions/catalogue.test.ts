@@ -33,6 +33,8 @@ test("the catalogue loads alike without trusting that its schemas were checked",
 });
 
 test.each([
+  ["database_execute", "high", ["db_write"]],
+  ["database_query", "medium", ["db_read"]],
   ["fs_delete", "critical", ["fs_delete"]],
   ["fs_read", "low", ["fs_read"]],
   ["fs_write", "high", ["fs_write"]],

@@ -68,6 +68,7 @@ export function databasePlan(changes: Partial<DatabasePlan> = {}): DatabasePlan 
     tables: ["public.orders"],
     statement: "select id from orders where customer = $1",
     parameters: [{ kind: "text", value: "ann" }],
+    returns: true,
     maxRows: 100,
     maxAffected: 0,
     secret: null,
