@@ -3,6 +3,7 @@ import type { Json } from "../../core/json.ts";
 import type { DatabaseParameter } from "../../core/plan.ts";
 import { HostFailure } from "../failure.ts";
 import { resultRows } from "./rows.ts";
+import { limitStatementProcess } from "./sqlite-limits.ts";
 import { admitProgram } from "./sqlite-opcodes.ts";
 import type { SqliteReply, SqliteRequest } from "./sqlite-wire.ts";
 
@@ -17,6 +18,7 @@ export async function sqliteMain(): Promise<void> {
   // Written by the gate, which is the same program.
   const request = JSON.parse(await new Response(Bun.stdin.stream()).text()) as SqliteRequest;
   try {
+    limitStatementProcess();
     say(run(request));
   } catch (thrown) {
     say(refusalOf(thrown));
@@ -37,6 +39,8 @@ function run(request: SqliteRequest): SqliteReply {
   db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
   db.run("PRAGMA trusted_schema = OFF");
   db.run("PRAGMA foreign_keys = ON");
+  // What is sorted or gathered counts as memory, and never becomes a file beside the gate's own.
+  db.run("PRAGMA temp_store = MEMORY");
   if (reads) db.run("PRAGMA query_only = ON");
   // The schema must not change between the look at the program and its run.
   db.run(reads ? "BEGIN" : "BEGIN IMMEDIATE");
