@@ -59,8 +59,7 @@ const NUMBERS: Readonly<Record<string, Readonly<Record<keyof Kernel, number>>>> 
   arm64: { openat: 56, openat2: 437, renameat2: 276, unlinkat: 35 },
 };
 
-/** Where libc is: glibc, musl. */
-export const LIBRARIES = ["libc.so.6", "/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
+const LIBRARIES = ["libc.so.6", "/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
 
 let loaded: Kernel | null = null;
 
