@@ -11,15 +11,20 @@ import { shapeOutput } from "./output.ts";
 import { parametersOf } from "./parameters.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
+import { planMail } from "./plan-mail.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
 import { egressEntries } from "./target-rules.ts";
 import { renderTask } from "./task.ts";
 import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
 
+/** The components that the binary carries. */
+export const BUILTIN_PROVIDERS = ["http_api", "fs", "smtp"] as const;
+export type BuiltinProvider = (typeof BUILTIN_PROVIDERS)[number];
+
 /** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
 export type ProviderRef =
-  | { readonly kind: "builtin"; readonly name: "http_api" | "fs"; readonly ref: string }
+  | { readonly kind: "builtin"; readonly name: BuiltinProvider; readonly ref: string }
   | { readonly kind: "component"; readonly digest: string; readonly ref: string };
 
 /** Values of the manifest's `policy_params`; null for a parameter that the call does not have. */
@@ -74,7 +79,7 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   const schema = compiled(paramsSchema, true);
   const response = responseSchema === null ? null : compiled(responseSchema, false);
   const limits = callLimits(manifest);
-  const kind = manifest.http === undefined ? "fs" : "http";
+  const kind = kindOf(manifest);
   const planner = createPlanner(manifest);
   return Object.freeze({
     id: manifest.id,
@@ -109,15 +114,24 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   });
 }
 
+/** The kind of plan that a manifest's one section makes. */
+function kindOf(manifest: Manifest): PlanKind {
+  if (manifest.http !== undefined) return "http";
+  if (manifest.fs !== undefined) return "fs";
+  if (manifest.smtp !== undefined) return "mail";
+  throw unchecked("no section");
+}
+
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs } = manifest;
+  const { http, fs, smtp } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
     return (params, context) => planHttp(manifest, http, template.template, params, context);
   }
+  if (smtp !== undefined) return (params, context) => planMail(manifest, smtp, params, context);
   if (fs === undefined) throw unchecked("no section");
   const rules = compilePathRules(fs);
   return (params, context) => planFs(fs, rules, params, context);
@@ -134,8 +148,8 @@ function unchecked(detail: string): LatchGateError {
 }
 
 function providerRef(ref: string): ProviderRef {
-  if (ref === "builtin:http_api") return { kind: "builtin", name: "http_api", ref };
-  if (ref === "builtin:fs") return { kind: "builtin", name: "fs", ref };
+  const name = BUILTIN_PROVIDERS.find((known) => ref === `builtin:${known}`);
+  if (name !== undefined) return { kind: "builtin", name, ref };
   return { kind: "component", digest: ref, ref };
 }
 

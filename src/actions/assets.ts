@@ -1,3 +1,4 @@
+import emailSend from "../../providers/actions/email_send.yaml" with { type: "text" };
 import fsDelete from "../../providers/actions/fs_delete.yaml" with { type: "text" };
 import fsRead from "../../providers/actions/fs_read.yaml" with { type: "text" };
 import fsWrite from "../../providers/actions/fs_write.yaml" with { type: "text" };
@@ -10,6 +11,7 @@ import type { ManifestSource } from "./manifest.ts";
 
 // Imported as text; the ambient type of a yaml module is that of its parsed value.
 const TEXTS: Readonly<Record<string, string>> = {
+  email_send: emailSend,
   fs_delete: fsDelete,
   fs_read: fsRead,
   fs_write: fsWrite,

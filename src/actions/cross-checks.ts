@@ -2,10 +2,12 @@ import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
 import { isHeaderValue, MOST_HEADERS } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
-import { type FsSection, type HttpSection, type Manifest, unknownKey } from "./manifest-schema.ts";
+import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
+import { unknownKey } from "./schema-parts.ts";
+import { smtpFindings, smtpUses } from "./smtp-checks.ts";
 import { allowsTarget } from "./target-rules.ts";
 import { parseUrlTemplate, type UrlTemplate } from "./url-template.ts";
 
@@ -31,26 +33,41 @@ export function crossCheck(manifest: Manifest): Finding[] {
     uses.push(...fsUses(manifest.fs));
     findings.push(...fsFindings(manifest, manifest.fs, parameters));
   }
+  if (manifest.smtp !== undefined) {
+    uses.push(...smtpUses(manifest.smtp));
+    findings.push(...smtpFindings(manifest.smtp));
+  }
   findings.push(...useFindings(manifest, parameters, uses, template !== null && !template.ok));
   findings.push(...sizeFindings(manifest, parameters));
   return findings;
 }
 
+/** The built-in component that each section needs. */
+const SECTIONS = [
+  { name: "http", provider: "builtin:http_api" },
+  { name: "fs", provider: "builtin:fs" },
+  { name: "smtp", provider: "builtin:smtp" },
+] as const;
+
 function sectionFindings(manifest: Manifest): Finding[] {
-  const { http, fs, provider, verify, egress, response } = manifest;
+  const { provider, verify, egress, response } = manifest;
   const findings: Finding[] = [];
   const add = (path: string, message: string) => findings.push({ path: [path], message });
-  if ((http === undefined) === (fs === undefined))
-    add("", "must have exactly one of the sections http and fs");
-  if (provider === "builtin:http_api" && http === undefined)
-    add("provider", "builtin:http_api needs an http section");
-  if (provider === "builtin:fs" && fs === undefined) add("provider", "builtin:fs needs an fs section");
-  if (verify.kind === "http" && http === undefined) add("verify", "kind http needs an http section");
-  if (verify.kind === "fs_hash" && fs === undefined) add("verify", "kind fs_hash needs an fs section");
-  if (fs !== undefined && (egress.hosts.length > 0 || egress.learn))
-    add("egress", "an fs action has no egress");
-  if (fs !== undefined && (response.headers.length > 0 || response.schema !== undefined))
-    add("response", "an fs action has no remote response");
+  const there = SECTIONS.filter(({ name }) => manifest[name] !== undefined).map(({ name }) => name);
+  const [section] = there;
+  if (there.length !== 1)
+    add("", `must have exactly one of the sections ${SECTIONS.map(({ name }) => name).join(", ")}`);
+  for (const { name, provider: builtin } of SECTIONS)
+    if (provider === builtin && manifest[name] === undefined)
+      add("provider", `${builtin} needs an ${name} section`);
+  const wanted = verify.kind === "fs_hash" ? "fs" : verify.kind;
+  if (wanted !== "none" && manifest[wanted] === undefined)
+    add("verify", `kind ${verify.kind} needs an ${wanted} section`);
+  if (section !== "http" && section !== undefined) {
+    if (egress.hosts.length > 0 || egress.learn) add("egress", `an ${section} action has no egress`);
+    if (response.headers.length > 0 || response.schema !== undefined)
+      add("response", `an ${section} action has no remote response`);
+  }
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");
   return findings;
 }
@@ -58,8 +75,14 @@ function sectionFindings(manifest: Manifest): Finding[] {
 function effectFindings(manifest: Manifest): Finding[] {
   const implied = impliedEffects(manifest);
   if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
+  const { http, fs } = manifest;
+  const section = SECTIONS.find(({ name }) => manifest[name] !== undefined)?.name;
   const what =
-    manifest.fs === undefined ? `method ${manifest.http?.method}` : `operation ${manifest.fs.operation}`;
+    http !== undefined
+      ? `method ${http.method}`
+      : fs !== undefined
+        ? `operation ${fs.operation}`
+        : `the section ${section}`;
   return [{ path: ["effects"], message: `${what} needs the effect ${implied.slice(0, 2).join(" or ")}` }];
 }
 
@@ -144,6 +167,7 @@ const KIND_TYPES = {
   url: ["string", "number", "integer", "boolean", "array"],
   text: ["string"],
   base64: ["string"],
+  list: ["array"],
 } as const;
 
 function useFindings(

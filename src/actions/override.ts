@@ -18,7 +18,7 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   const scopes = before.required_scopes.filter((scope) => !after.required_scopes.includes(scope));
   if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
-  found.push(...widerEgress(before, after), ...widerPaths(before, after));
+  found.push(...widerEgress(before, after), ...widerPaths(before, after), ...widerMail(before, after));
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
     found.push("weakens verification: drops the response schema");
@@ -50,6 +50,20 @@ function widerPaths(before: Manifest, after: Manifest): string[] {
     if (!before.fs?.allow.includes(pattern)) found.push(`widens paths: allows ${pattern}`);
   for (const pattern of before.fs?.deny ?? [])
     if (!after.fs.deny.includes(pattern)) found.push(`widens paths: no longer denies ${pattern}`);
+  return found;
+}
+
+function widerMail(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.smtp, after.smtp];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the recipients: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  if (now.max_recipients > old.max_recipients) add("more of them");
+  const domains = now.domains?.some((domain) => !(old.domains?.includes(domain) ?? true)) ?? false;
+  if (domains || (old.domains !== undefined && now.domains === undefined)) add("more domains");
+  for (const list of ["to", "cc", "bcc"] as const)
+    if (text({ of: now[list] ?? null }) !== text({ of: old[list] ?? null })) add(`another ${list}`);
   return found;
 }
 

@@ -26,7 +26,9 @@ export type PlanRefusalCode =
   | "path_invalid"
   | "path_denied"
   | "too_large"
-  | "connection_missing";
+  | "connection_missing"
+  | "recipient_invalid"
+  | "recipient_not_allowed";
 
 /** The message may be shown to the agent: it repeats no value. */
 export interface PlanRefusal {

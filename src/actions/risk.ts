@@ -10,6 +10,7 @@ export const EFFECT_RISK: Readonly<Record<string, RiskLevel>> = {
   http_delete: "high",
   fs_write: "high",
   fs_delete: "critical",
+  mail_send: "high",
 };
 
 /** The lowest risk that an HTTP method implies by itself (RFC 9110 §9.2.1: safe methods). */
@@ -31,6 +32,7 @@ export function riskRank(level: RiskLevel): number {
 
 /** The effect that must be declared, or several of which one must be. */
 export function impliedEffects(manifest: Manifest): readonly string[] {
+  if (manifest.smtp !== undefined) return ["mail_send"];
   if (manifest.fs !== undefined) return [FS_EFFECTS[manifest.fs.operation]];
   switch (manifest.http?.method) {
     case undefined:
@@ -78,7 +80,7 @@ export function riskFindings(manifest: Manifest): Finding[] {
   if (riskRank(level) >= riskRank("high") && manifest.verify.kind === "none")
     findings.push({
       path: ["verify"],
-      message: `a ${level} risk needs a verification: kind http or fs_hash`,
+      message: `a ${level} risk needs a verification: any kind but none`,
     });
   return findings;
 }

@@ -60,6 +60,11 @@ const smtp = z.strictObject({
   start: z.enum(["starttls", "implicit"]).default("starttls").describe("How TLS begins."),
   from: text.describe("The sender of every message, a bare address."),
   user: account.optional().describe("The account; without one there is no login."),
+  domains: z
+    .array(text)
+    .min(1)
+    .optional()
+    .describe("Domains that actions may send to; without it, those that a manifest lists."),
   password_secret: passwordSecret,
   tls,
   ca_file: caFile,

@@ -64,6 +64,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         recipients: sealed(effect.recipientsHash),
         recipient_count: effect.recipients,
         accepted: effect.accepted,
+        refused: effect.refused,
         status: effect.status,
         ...end,
       };

@@ -1,10 +1,11 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
-import type { Connections } from "../core/plan/connections.ts";
+import { type Connections, NO_CONNECTIONS } from "../core/plan/connections.ts";
 import type { SecretSource } from "../core/secrets.ts";
 import type { Brokers } from "./broker.ts";
 import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+import { Endpoints } from "./endpoints.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
 import { type Kernel, linuxKernel } from "./fs/kernel.ts";
@@ -13,6 +14,7 @@ import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
 import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
+import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
 
 export interface HostOptions {
   /** Absolute, canonical paths of the folders that file plans may name as roots. None by default. */
@@ -26,6 +28,7 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
+  readonly mailTimeouts?: Partial<MailTimeouts>;
   /** Endpoints that plans may name; none by default. */
   readonly connections?: Connections;
   /** Where brokers get credentials from, through the door; nowhere when null or absent. */
@@ -60,12 +63,15 @@ export interface Host {
 export function createHost(options: HostOptions = {}): Host {
   const clock = options.clock ?? systemClock;
   const testing = options.testing ?? {};
+  const resolve = testing.resolve ?? nameResolver(options.nameServers ?? null);
+  const dial = testing.dial ?? ((address: string, port: number) => ({ address, port }));
+  const authorities = options.authorities ?? null;
   const http = new HttpBroker({
     clock,
-    resolve: testing.resolve ?? nameResolver(options.nameServers ?? null),
+    resolve,
     isPublic: testing.isPublic ?? isPublicAddress,
-    dial: testing.dial ?? ((address, port) => ({ address, port })),
-    authorities: options.authorities ?? null,
+    dial,
+    authorities,
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
@@ -76,7 +82,23 @@ export function createHost(options: HostOptions = {}): Host {
     random: options.random ?? systemRandom,
     roots: options.fsRoots ?? [],
   });
-  const brokers: Brokers = { http, fs, database: null, mail: null, queue: null, storage: null };
+  const connections = options.connections ?? NO_CONNECTIONS;
+  const endpoints = new Endpoints({
+    clock,
+    resolve,
+    dial,
+    authorities,
+    listeners: options.listeners ?? (() => []),
+    dnsMs: HTTP_TIMEOUTS.dnsMs,
+  });
+  const mail = new MailBroker({
+    clock,
+    random: options.random ?? systemRandom,
+    endpoints,
+    connections: connections.mail,
+    timeouts: { ...MAIL_TIMEOUTS, ...options.mailTimeouts },
+  });
+  const brokers: Brokers = { http, fs, database: null, mail, queue: null, storage: null };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 

@@ -126,6 +126,7 @@ export function mailRecord(plan: MailPlan): Writable<MailEffect> {
     recipientsHash: sha256Hex(recipients.map((recipient) => `${recipient}\n`).join("")),
     recipients: recipients.length,
     accepted: null,
+    refused: [],
     status: null,
     ...NOTHING_YET,
   };

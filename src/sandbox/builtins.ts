@@ -2,12 +2,17 @@ import { readFile } from "node:fs/promises";
 import digests from "../../providers/digests.json" with { type: "json" };
 import fsPath from "../../providers/fs/fs.wasm" with { type: "file" };
 import httpApiPath from "../../providers/http_api/http_api.wasm" with { type: "file" };
+import smtpPath from "../../providers/smtp/smtp.wasm" with { type: "file" };
 import { type IngestedComponent, ingestComponent } from "./ingest.ts";
 
-export const BUILTIN_NAMES = ["http_api", "fs"] as const;
+export const BUILTIN_NAMES = ["http_api", "fs", "smtp"] as const;
 export type BuiltinName = (typeof BUILTIN_NAMES)[number];
 
-const PATHS: Readonly<Record<BuiltinName, string>> = { http_api: httpApiPath, fs: fsPath };
+const PATHS: Readonly<Record<BuiltinName, string>> = {
+  http_api: httpApiPath,
+  fs: fsPath,
+  smtp: smtpPath,
+};
 
 /**
  * The components that the binary carries, each checked against the digest that it also carries. The build validates

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { ConnectionsConfig } from "../config/connections.ts";
 import { messageOf } from "../core/errors.ts";
+import { isDomainPattern, parseMailAddress } from "../core/mail-address.ts";
 import type {
   Connections,
   DatabaseConnection,
@@ -19,10 +20,13 @@ export function readConnections(config: ConnectionsConfig, dir: string): Connect
   return {
     database: named(config.database, "database", (entry, where) => databaseOf(entry, dir, where)),
     mail: named(config.smtp, "smtp", (entry, where): MailConnection => {
-      const { host, port, user = null, tls, start, from } = entry;
-      if (!/^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+$/.test(from))
-        throw invalid(where, "from must be a bare address");
-      return { server: { host, port, user, tls, start }, from, ...common(entry, dir, where) };
+      const { host, port, user = null, tls, start, from, domains = null } = entry;
+      if (parseMailAddress(from) === null) throw invalid(where, "from must be a bare address");
+      if (!(domains ?? []).every(isDomainPattern))
+        throw invalid(where, "domains are lower-case names, or *.example.com for any name below one");
+      if ((user === null) !== (entry.password_secret === undefined))
+        throw invalid(where, "a login needs user and password_secret");
+      return { server: { host, port, user, tls, start }, from, domains, ...common(entry, dir, where) };
     }),
     queue: named(config.amqp, "amqp", (entry, where): QueueConnection => {
       const { host, port, user, tls, vhost } = entry;

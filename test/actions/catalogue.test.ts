@@ -33,6 +33,7 @@ test("the catalogue loads alike without trusting that its schemas were checked",
 });
 
 test.each([
+  ["email_send", "high", ["mail_send"]],
   ["fs_delete", "critical", ["fs_delete"]],
   ["fs_read", "low", ["fs_read"]],
   ["fs_write", "high", ["fs_write"]],

@@ -50,7 +50,9 @@ const shape: [string, string, string[]][] = [
   [
     "an unknown provider",
     httpText({ provider: "builtin:ftp" }),
-    ["provider: must be builtin:http_api, builtin:fs or sha256: and 64 hex digits of a component"],
+    [
+      "provider: must be builtin:http_api, builtin:fs, builtin:smtp or sha256: and 64 hex digits of a component",
+    ],
   ],
   [
     "an unknown method",
@@ -117,7 +119,7 @@ const shape: [string, string, string[]][] = [
   [
     "an unknown verification",
     httpText({ verify: { kind: "vibes" } }),
-    ["verify.kind: kind must be http, fs_hash or none"],
+    ["verify.kind: kind must be http, fs_hash, smtp or none"],
   ],
   [
     "a pointer that is none",
@@ -151,7 +153,7 @@ const sections: [string, string, string[]][] = [
     "no section",
     httpText({ http: undefined, egress: undefined, params: undefined }),
     [
-      ": must have exactly one of the sections http and fs",
+      ": must have exactly one of the sections http, fs, smtp",
       "provider: builtin:http_api needs an http section",
     ],
   ],
@@ -188,7 +190,7 @@ test.each([...shape, ...sections])("%s is refused", (_name, text, problems) => {
   expect(problemsOf(text)).toEqual(problems.map((problem) => `manifest_invalid ${problem}`));
 });
 
-test.each(["database", "smtp", "queue", "storage"])(
+test.each(["database", "queue", "storage"])(
   "a %s section is refused, as the broker is missing",
   (section) => {
     expect(problemsOf(httpText({ [section]: {} }))).toEqual([

@@ -54,6 +54,34 @@ const FS: Members = {
   verify: { kind: "fs_hash" },
 };
 
+const SMTP: Members = {
+  apiVersion: "latchgate/v1",
+  id: "mail_out",
+  version: "1.0.0",
+  summary: "Send a message.",
+  risk: { level: "high" },
+  effects: ["mail_send"],
+  provider: "builtin:smtp",
+  params: {
+    type: "object",
+    required: ["to", "subject", "text"],
+    properties: {
+      to: { type: "array", items: { type: "string" } },
+      subject: { type: "string" },
+      text: { type: "string" },
+      ticket: { type: "string" },
+    },
+  },
+  smtp: {
+    connection: "office",
+    to: { $param: "to" },
+    subject: { $param: "subject" },
+    text: { $param: "text" },
+  },
+  verify: { kind: "smtp" },
+  limits: { request_kb: 64 },
+};
+
 const written = (members: Members) =>
   stringify(Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)), {
     aliasDuplicateObjects: false,
@@ -63,6 +91,9 @@ const written = (members: Members) =>
 export const httpText = (changes: Members = {}) => written({ ...HTTP, ...changes });
 /** A sound fs manifest, changed. */
 export const fsText = (changes: Members = {}) => written({ ...FS, ...changes });
+
+/** A sound smtp manifest, changed. */
+export const smtpText = (changes: Members = {}) => written({ ...SMTP, ...changes });
 
 export const parse = (text: string): ManifestResult =>
   parseManifest({ file: "a.yaml", origin: "test", text });

@@ -27,6 +27,8 @@ export interface MailConnection {
   readonly server: MailServer;
   /** The one sender, a bare addr-spec. */
   readonly from: string;
+  /** Domains that any action may send to there, see `isDomainPattern`; null leaves it to the manifests. */
+  readonly domains: readonly string[] | null;
   readonly secret: string | null;
   readonly ca: string | null;
 }

@@ -60,6 +60,7 @@ const mail = closed({
   recipients: hash,
   recipient_count: integer,
   accepted: nullable(integer),
+  refused: list(integer),
   status: nullable(integer),
   ...end,
 });

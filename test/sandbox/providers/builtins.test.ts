@@ -65,6 +65,7 @@ describe("the built-in components", () => {
     const builtins = await loadBuiltins();
     expect([...(builtins.get("http_api")?.imports ?? [])].sort()).toEqual(["io-http", "io-log"]);
     expect([...(builtins.get("fs")?.imports ?? [])].sort()).toEqual(["io-fs", "io-log"]);
+    expect([...(builtins.get("smtp")?.imports ?? [])].sort()).toEqual(["io-log", "io-smtp"]);
   });
 });
 
@@ -291,5 +292,49 @@ describe("fs", () => {
       });
       expect(door.asked).toEqual([]);
     }
+  });
+});
+
+describe("smtp", () => {
+  const text = fc.string({ unit: "grapheme", maxLength: 30 });
+  const texts = fc.array(text, { maxLength: 20 });
+
+  test("sends exactly the message of its task, and tells what the host said", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          to: texts,
+          cc: texts,
+          bcc: texts,
+          subject: text,
+          text: fc.option(text),
+          html: fc.option(text),
+          headers: fc.array(fc.tuple(text, text), { maxLength: 20 }),
+        }),
+        text,
+        fc.nat(50),
+        async (message, messageId, accepted) => {
+          const said = { kind: "smtp.send", ok: { messageId, accepted } } as const;
+          const { asked, output } = await ask("smtp", message, () => said);
+          expect(asked).toEqual([{ kind: "smtp.send", ...message }]);
+          expect(output).toEqual({ ok: true, message_id: messageId, accepted });
+        },
+      ),
+      { numRuns: 50, seed: 11 },
+    );
+  });
+
+  test("a refusal of the host is its answer", async () => {
+    const message = {
+      to: ["a@b.example"],
+      cc: [],
+      bcc: [],
+      subject: "s",
+      text: "t",
+      html: null,
+      headers: [],
+    };
+    const { output } = await ask("smtp", message, () => ({ kind: "smtp.send", err: "recipient_refused" }));
+    expect(output).toMatchObject({ ok: false, error: { code: "recipient_refused" } });
   });
 });
