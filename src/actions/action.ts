@@ -13,13 +13,14 @@ import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import { planMail } from "./plan-mail.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
+import { compileKeys, planStorage } from "./plan-storage.ts";
 import { egressEntries } from "./target-rules.ts";
 import { renderTask } from "./task.ts";
 import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
 
 /** The components that the binary carries. */
-export const BUILTIN_PROVIDERS = ["http_api", "fs", "smtp"] as const;
+export const BUILTIN_PROVIDERS = ["http_api", "fs", "smtp", "storage"] as const;
 export type BuiltinProvider = (typeof BUILTIN_PROVIDERS)[number];
 
 /** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
@@ -119,19 +120,24 @@ function kindOf(manifest: Manifest): PlanKind {
   if (manifest.http !== undefined) return "http";
   if (manifest.fs !== undefined) return "fs";
   if (manifest.smtp !== undefined) return "mail";
+  if (manifest.storage !== undefined) return "storage";
   throw unchecked("no section");
 }
 
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs, smtp } = manifest;
+  const { http, fs, smtp, storage } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
     return (params, context) => planHttp(manifest, http, template.template, params, context);
   }
   if (smtp !== undefined) return (params, context) => planMail(manifest, smtp, params, context);
+  if (storage !== undefined) {
+    const keys = compileKeys(storage);
+    return (params, context) => planStorage(storage, keys, params, context);
+  }
   if (fs === undefined) throw unchecked("no section");
   const rules = compilePathRules(fs);
   return (params, context) => planFs(fs, rules, params, context);

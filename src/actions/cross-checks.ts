@@ -8,6 +8,7 @@ import { type Parameter, parametersOf } from "./parameters.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { unknownKey } from "./schema-parts.ts";
 import { smtpFindings, smtpUses } from "./smtp-checks.ts";
+import { storageFindings, storageUses } from "./storage-checks.ts";
 import { allowsTarget } from "./target-rules.ts";
 import { parseUrlTemplate, type UrlTemplate } from "./url-template.ts";
 
@@ -37,6 +38,10 @@ export function crossCheck(manifest: Manifest): Finding[] {
     uses.push(...smtpUses(manifest.smtp));
     findings.push(...smtpFindings(manifest.smtp));
   }
+  if (manifest.storage !== undefined) {
+    uses.push(...storageUses(manifest.storage));
+    findings.push(...storageFindings(manifest, manifest.storage, parameters));
+  }
   findings.push(...useFindings(manifest, parameters, uses, template !== null && !template.ok));
   findings.push(...sizeFindings(manifest, parameters));
   return findings;
@@ -47,6 +52,7 @@ const SECTIONS = [
   { name: "http", provider: "builtin:http_api" },
   { name: "fs", provider: "builtin:fs" },
   { name: "smtp", provider: "builtin:smtp" },
+  { name: "storage", provider: "builtin:storage" },
 ] as const;
 
 function sectionFindings(manifest: Manifest): Finding[] {
@@ -75,14 +81,16 @@ function sectionFindings(manifest: Manifest): Finding[] {
 function effectFindings(manifest: Manifest): Finding[] {
   const implied = impliedEffects(manifest);
   if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
-  const { http, fs } = manifest;
+  const { http, fs, storage } = manifest;
   const section = SECTIONS.find(({ name }) => manifest[name] !== undefined)?.name;
   const what =
     http !== undefined
       ? `method ${http.method}`
       : fs !== undefined
         ? `operation ${fs.operation}`
-        : `the section ${section}`;
+        : storage !== undefined
+          ? `operation ${storage.operation}`
+          : `the section ${section}`;
   return [{ path: ["effects"], message: `${what} needs the effect ${implied.slice(0, 2).join(" or ")}` }];
 }
 

@@ -4,6 +4,7 @@ import { hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
 import { smtpSection } from "./sections/smtp.ts";
+import { storageSection } from "./sections/storage.ts";
 
 export const API_VERSION = "latchgate/v1";
 export const RISK_LEVELS = ["low", "medium", "high", "critical"] as const;
@@ -111,10 +112,10 @@ const verify = z.discriminatedUnion(
       assert: z.array(assertion).max(32).default([]),
     }),
     closed({ kind: z.literal("fs_hash") }),
-    closed({ kind: z.enum(["smtp"]) }),
+    closed({ kind: z.enum(["smtp", "storage"]) }),
     closed({ kind: z.literal("none") }),
   ],
-  { error: "kind must be http, fs_hash, smtp or none" },
+  { error: "kind must be http, fs_hash, smtp, storage or none" },
 );
 
 /** The shape of a manifest, format `latchgate/v1`. Rules that look at several members are in cross-checks.ts. */
@@ -130,13 +131,14 @@ export const manifestSchema = closed({
   tags: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).max(32).default([]),
   effects: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).min(1).max(16),
   provider: matching(
-    /^(?:builtin:(?:http_api|fs|smtp)|sha256:[0-9a-f]{64})$/,
-    "must be builtin:http_api, builtin:fs, builtin:smtp or sha256: and 64 hex digits of a component",
+    /^(?:builtin:(?:http_api|fs|smtp|storage)|sha256:[0-9a-f]{64})$/,
+    "must be builtin:http_api, builtin:fs, builtin:smtp, builtin:storage or sha256: and 64 hex digits of a component",
   ),
   params: jsonSchema.default({ type: "object" }).describe("JSON Schema 2020-12 of the parameters."),
   http: http.optional(),
   fs: fs.optional(),
   smtp: smtpSection.optional(),
+  storage: storageSection.optional(),
   egress: egress.prefault({}),
   verify: verify.default({ kind: "none" }),
   response: closed({
@@ -175,4 +177,5 @@ export type HttpSection = NonNullable<Manifest["http"]>;
 export type FsSection = NonNullable<Manifest["fs"]>;
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
+export type StorageSection = NonNullable<Manifest["storage"]>;
 export type SmtpSection = NonNullable<Manifest["smtp"]>;

@@ -31,7 +31,7 @@ export type ManifestResult =
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
 /** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["database", "queue", "storage"];
+const OTHER_BROKERS = ["database", "queue"];
 
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {
@@ -106,7 +106,7 @@ function unavailableSections(value: JsonObject): { findings: Finding[]; rest: Js
 /** Defaults that depend on other members. */
 function withDefaults(manifest: Manifest): Manifest {
   const params = closeParameters(manifest.params as JsonObject); // the yaml reader lets only JSON values through
-  const { fs, http, response } = manifest;
+  const { fs, http, storage, response } = manifest;
   const always = http === undefined ? [] : ["content-type"];
   const headers = [...new Set([...always, ...response.headers])].sort();
   return {
@@ -114,6 +114,7 @@ function withDefaults(manifest: Manifest): Manifest {
     params,
     response: { ...response, headers },
     ...(fs?.operation === "write" ? { fs: { ...fs, mode: fs.mode ?? "overwrite" } } : {}),
+    ...(storage?.operation === "put" ? { storage: { ...storage, mode: storage.mode ?? "create" } } : {}),
   };
 }
 

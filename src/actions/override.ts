@@ -18,7 +18,12 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   const scopes = before.required_scopes.filter((scope) => !after.required_scopes.includes(scope));
   if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
-  found.push(...widerEgress(before, after), ...widerPaths(before, after), ...widerMail(before, after));
+  found.push(
+    ...widerEgress(before, after),
+    ...widerPaths(before, after),
+    ...widerMail(before, after),
+    ...widerStorage(before, after),
+  );
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
     found.push("weakens verification: drops the response schema");
@@ -64,6 +69,23 @@ function widerMail(before: Manifest, after: Manifest): string[] {
   if (domains || (old.domains !== undefined && now.domains === undefined)) add("more domains");
   for (const list of ["to", "cc", "bcc"] as const)
     if (text({ of: now[list] ?? null }) !== text({ of: old[list] ?? null })) add(`another ${list}`);
+  return found;
+}
+
+function widerStorage(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.storage, after.storage];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the objects: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  if (now.operation !== old.operation) add(`operation ${now.operation}`);
+  if (now.max_object_kb > old.max_object_kb) add("larger ones");
+  for (const list of ["buckets", "keys"] as const) {
+    const more = now[list]?.some((one) => !(old[list]?.includes(one) ?? true)) ?? false;
+    if (more || (old[list] !== undefined && now[list] === undefined)) add(`more ${list}`);
+  }
+  for (const member of ["bucket", "key", "mode", "if_match"] as const)
+    if (text({ of: now[member] ?? null }) !== text({ of: old[member] ?? null })) add(`another ${member}`);
   return found;
 }
 

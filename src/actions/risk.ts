@@ -11,6 +11,8 @@ export const EFFECT_RISK: Readonly<Record<string, RiskLevel>> = {
   fs_write: "high",
   fs_delete: "critical",
   mail_send: "high",
+  storage_read: "medium",
+  storage_write: "high",
 };
 
 /** The lowest risk that an HTTP method implies by itself (RFC 9110 §9.2.1: safe methods). */
@@ -26,12 +28,15 @@ export const METHOD_RISK: Readonly<Record<HttpMethod, RiskLevel>> = {
 
 const FS_EFFECTS = { read: "fs_read", write: "fs_write", delete: "fs_delete" } as const;
 
+const STORAGE_EFFECTS = { put: "storage_write", get: "storage_read" } as const;
+
 export function riskRank(level: RiskLevel): number {
   return RISK_LEVELS.indexOf(level);
 }
 
 /** The effect that must be declared, or several of which one must be. */
 export function impliedEffects(manifest: Manifest): readonly string[] {
+  if (manifest.storage !== undefined) return [STORAGE_EFFECTS[manifest.storage.operation]];
   if (manifest.smtp !== undefined) return ["mail_send"];
   if (manifest.fs !== undefined) return [FS_EFFECTS[manifest.fs.operation]];
   switch (manifest.http?.method) {

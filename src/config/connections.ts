@@ -90,6 +90,16 @@ const s3 = z.strictObject({
     .enum(["path", "host"])
     .default("path")
     .describe("Whether the bucket stands in the path or before the host."),
+  buckets: z
+    .array(text)
+    .min(1)
+    .optional()
+    .describe("Buckets that actions may name; without it, those that a manifest lists."),
+  keys: z
+    .array(z.string().min(1).max(1024))
+    .min(1)
+    .optional()
+    .describe("Globs of keys that actions may name; without it, those that a manifest lists."),
   access_key_id: text.describe("Names the key pair."),
   secret_key_secret: secret.describe("Name of the secret that holds the secret access key."),
   tls,

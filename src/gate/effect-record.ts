@@ -98,6 +98,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         response_bytes: effect.responseBytes,
         response: committed(effect.responseHash),
         etag: effect.etag,
+        version: effect.version,
         ...end,
       };
   }

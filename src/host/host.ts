@@ -15,6 +15,7 @@ import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
+import { StorageBroker } from "./storage/broker.ts";
 
 export interface HostOptions {
   /** Absolute, canonical paths of the folders that file plans may name as roots. None by default. */
@@ -98,7 +99,13 @@ export function createHost(options: HostOptions = {}): Host {
     connections: connections.mail,
     timeouts: { ...MAIL_TIMEOUTS, ...options.mailTimeouts },
   });
-  const brokers: Brokers = { http, fs, database: null, mail, queue: null, storage: null };
+  const storage = new StorageBroker({
+    clock,
+    endpoints,
+    connections: connections.storage,
+    timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+  });
+  const brokers: Brokers = { http, fs, database: null, mail, queue: null, storage };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 

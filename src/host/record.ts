@@ -165,6 +165,7 @@ export function storageRecord(plan: StoragePlan): Writable<StorageEffect> {
     responseBytes: 0,
     responseHash: null,
     etag: null,
+    version: null,
     ...NOTHING_YET,
   };
 }

@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ConnectionsConfig } from "../config/connections.ts";
 import { messageOf } from "../core/errors.ts";
+import { compileGlob, GlobError } from "../core/glob.ts";
 import { isDomainPattern, parseMailAddress } from "../core/mail-address.ts";
+import { isBucketName } from "../core/object-key.ts";
 import type {
   Connections,
   DatabaseConnection,
@@ -35,8 +38,18 @@ export function readConnections(config: ConnectionsConfig, dir: string): Connect
     storage: named(config.s3, "s3", (entry, where): StorageConnection => {
       const { host, port, tls, region, addressing, access_key_id: accessKeyId } = entry;
       const { ca } = common(entry, dir, where);
+      const { buckets = null, keys = null } = entry;
+      if (!(buckets ?? []).every(isBucketName)) throw invalid(where, "buckets are 3 to 63 of a-z 0-9 - .");
+      for (const pattern of keys ?? []) {
+        const glob = compileGlob(pattern);
+        if (glob instanceof GlobError) throw invalid(where, `keys: ${glob.message}`);
+      }
+      if (addressing === "host" && isIP(host) !== 0)
+        throw invalid(where, 'addressing = "host" needs a host name, as the bucket stands before it');
       return {
         endpoint: { host, port, tls, region, addressing, accessKeyId },
+        buckets,
+        keys,
         secret: entry.secret_key_secret,
         ca,
       };

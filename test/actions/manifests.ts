@@ -82,6 +82,35 @@ const SMTP: Members = {
   limits: { request_kb: 64 },
 };
 
+const STORAGE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "report_put",
+  version: "1.0.0",
+  summary: "Store a report.",
+  risk: { level: "high" },
+  effects: ["storage_write"],
+  provider: "builtin:storage",
+  params: {
+    type: "object",
+    required: ["key", "content"],
+    properties: { key: { type: "string" }, content: { type: "string" }, etag: { type: "string" } },
+  },
+  storage: {
+    connection: "backups",
+    operation: "put",
+    bucket: "reports",
+    key: { $param: "key" },
+    content: { text: { $param: "content" } },
+    mode: "overwrite",
+    if_match: { $param: "etag" },
+    keys: ["2026/**", "*.csv"],
+    max_object_kb: 32,
+  },
+  verify: { kind: "storage" },
+  policy_params: ["key", "etag"],
+  limits: { request_kb: 64 },
+};
+
 const written = (members: Members) =>
   stringify(Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)), {
     aliasDuplicateObjects: false,
@@ -94,6 +123,9 @@ export const fsText = (changes: Members = {}) => written({ ...FS, ...changes });
 
 /** A sound smtp manifest, changed. */
 export const smtpText = (changes: Members = {}) => written({ ...SMTP, ...changes });
+
+/** A sound storage manifest, changed. */
+export const storageText = (changes: Members = {}) => written({ ...STORAGE, ...changes });
 
 export const parse = (text: string): ManifestResult =>
   parseManifest({ file: "a.yaml", origin: "test", text });

@@ -42,6 +42,10 @@ export interface QueueConnection {
 
 export interface StorageConnection {
   readonly endpoint: StorageEndpoint;
+  /** Buckets that any action may name there; null leaves it to the manifests. */
+  readonly buckets: readonly string[] | null;
+  /** Globs of keys that any action may name there; null leaves it to the manifests. */
+  readonly keys: readonly string[] | null;
   readonly secret: string;
   readonly ca: string | null;
 }

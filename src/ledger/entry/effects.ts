@@ -94,6 +94,7 @@ const storage = closed({
   response_bytes: integer,
   response: nullable(hash),
   etag: nullable(name),
+  version: nullable(name),
   ...end,
 });
 
