@@ -12,6 +12,7 @@ import { parametersOf } from "./parameters.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import { planMail } from "./plan-mail.ts";
+import { planQueue } from "./plan-queue.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
 import { compileKeys, planStorage } from "./plan-storage.ts";
 import { egressEntries } from "./target-rules.ts";
@@ -20,7 +21,7 @@ import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
 
 /** The components that the binary carries. */
-export const BUILTIN_PROVIDERS = ["http_api", "fs", "smtp", "storage"] as const;
+export const BUILTIN_PROVIDERS = ["http_api", "fs", "smtp", "queue", "storage"] as const;
 export type BuiltinProvider = (typeof BUILTIN_PROVIDERS)[number];
 
 /** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
@@ -120,6 +121,7 @@ function kindOf(manifest: Manifest): PlanKind {
   if (manifest.http !== undefined) return "http";
   if (manifest.fs !== undefined) return "fs";
   if (manifest.smtp !== undefined) return "mail";
+  if (manifest.queue !== undefined) return "queue";
   if (manifest.storage !== undefined) return "storage";
   throw unchecked("no section");
 }
@@ -127,13 +129,14 @@ function kindOf(manifest: Manifest): PlanKind {
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs, smtp, storage } = manifest;
+  const { http, fs, smtp, queue, storage } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
     return (params, context) => planHttp(manifest, http, template.template, params, context);
   }
   if (smtp !== undefined) return (params, context) => planMail(manifest, smtp, params, context);
+  if (queue !== undefined) return (params, context) => planQueue(manifest, queue, params, context);
   if (storage !== undefined) {
     const keys = compileKeys(storage);
     return (params, context) => planStorage(storage, keys, params, context);

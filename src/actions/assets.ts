@@ -6,6 +6,7 @@ import httpDelete from "../../providers/actions/http_delete.yaml" with { type: "
 import httpFetch from "../../providers/actions/http_fetch.yaml" with { type: "text" };
 import httpPost from "../../providers/actions/http_post.yaml" with { type: "text" };
 import httpPut from "../../providers/actions/http_put.yaml" with { type: "text" };
+import queuePublish from "../../providers/actions/queue_publish.yaml" with { type: "text" };
 import s3Get from "../../providers/actions/s3_get.yaml" with { type: "text" };
 import s3Put from "../../providers/actions/s3_put.yaml" with { type: "text" };
 import webRead from "../../providers/actions/web_read.yaml" with { type: "text" };
@@ -21,6 +22,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   http_fetch: httpFetch,
   http_post: httpPost,
   http_put: httpPut,
+  queue_publish: queuePublish,
   s3_get: s3Get,
   s3_put: s3Put,
   web_read: webRead,

@@ -5,6 +5,7 @@ import type { Finding } from "./load-problem.ts";
 import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
+import { queueFindings, queueUses } from "./queue-checks.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { unknownKey } from "./schema-parts.ts";
 import { smtpFindings, smtpUses } from "./smtp-checks.ts";
@@ -38,6 +39,11 @@ export function crossCheck(manifest: Manifest): Finding[] {
     uses.push(...smtpUses(manifest.smtp));
     findings.push(...smtpFindings(manifest.smtp));
   }
+  if (manifest.queue !== undefined) {
+    const found = queueUses(manifest.queue);
+    uses.push(...found.uses);
+    findings.push(...found.findings, ...queueFindings(manifest.queue));
+  }
   if (manifest.storage !== undefined) {
     uses.push(...storageUses(manifest.storage));
     findings.push(...storageFindings(manifest, manifest.storage, parameters));
@@ -52,6 +58,7 @@ const SECTIONS = [
   { name: "http", provider: "builtin:http_api" },
   { name: "fs", provider: "builtin:fs" },
   { name: "smtp", provider: "builtin:smtp" },
+  { name: "queue", provider: "builtin:queue" },
   { name: "storage", provider: "builtin:storage" },
 ] as const;
 

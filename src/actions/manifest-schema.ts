@@ -3,6 +3,7 @@ import { requestHeaderFault, responseHeaderFault } from "./header-rules.ts";
 import { hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
+import { queueSection } from "./sections/queue.ts";
 import { smtpSection } from "./sections/smtp.ts";
 import { storageSection } from "./sections/storage.ts";
 
@@ -112,10 +113,10 @@ const verify = z.discriminatedUnion(
       assert: z.array(assertion).max(32).default([]),
     }),
     closed({ kind: z.literal("fs_hash") }),
-    closed({ kind: z.enum(["smtp", "storage"]) }),
+    closed({ kind: z.enum(["smtp", "queue", "storage"]) }),
     closed({ kind: z.literal("none") }),
   ],
-  { error: "kind must be http, fs_hash, smtp, storage or none" },
+  { error: "kind must be http, fs_hash, smtp, queue, storage or none" },
 );
 
 /** The shape of a manifest, format `latchgate/v1`. Rules that look at several members are in cross-checks.ts. */
@@ -131,13 +132,14 @@ export const manifestSchema = closed({
   tags: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).max(32).default([]),
   effects: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).min(1).max(16),
   provider: matching(
-    /^(?:builtin:(?:http_api|fs|smtp|storage)|sha256:[0-9a-f]{64})$/,
-    "must be builtin:http_api, builtin:fs, builtin:smtp, builtin:storage or sha256: and 64 hex digits of a component",
+    /^(?:builtin:(?:http_api|fs|smtp|queue|storage)|sha256:[0-9a-f]{64})$/,
+    "must be builtin: and one of http_api, fs, smtp, queue, storage, or sha256: and 64 hex digits of a component",
   ),
   params: jsonSchema.default({ type: "object" }).describe("JSON Schema 2020-12 of the parameters."),
   http: http.optional(),
   fs: fs.optional(),
   smtp: smtpSection.optional(),
+  queue: queueSection.optional(),
   storage: storageSection.optional(),
   egress: egress.prefault({}),
   verify: verify.default({ kind: "none" }),
@@ -178,4 +180,5 @@ export type FsSection = NonNullable<Manifest["fs"]>;
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
 export type StorageSection = NonNullable<Manifest["storage"]>;
+export type QueueSection = NonNullable<Manifest["queue"]>;
 export type SmtpSection = NonNullable<Manifest["smtp"]>;

@@ -31,7 +31,7 @@ export type ManifestResult =
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
 /** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["database", "queue"];
+const OTHER_BROKERS = ["database"];
 
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {

@@ -22,6 +22,7 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
     ...widerEgress(before, after),
     ...widerPaths(before, after),
     ...widerMail(before, after),
+    ...widerQueue(before, after),
     ...widerStorage(before, after),
   );
   found.push(...weakerVerification(before.verify, after.verify));
@@ -69,6 +70,21 @@ function widerMail(before: Manifest, after: Manifest): string[] {
   if (domains || (old.domains !== undefined && now.domains === undefined)) add("more domains");
   for (const list of ["to", "cc", "bcc"] as const)
     if (text({ of: now[list] ?? null }) !== text({ of: old[list] ?? null })) add(`another ${list}`);
+  return found;
+}
+
+function widerQueue(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.queue, after.queue];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the destinations: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  for (const list of ["exchanges", "routing_keys"] as const) {
+    const more = now[list]?.some((one) => !(old[list]?.includes(one) ?? true)) ?? false;
+    if (more || (old[list] !== undefined && now[list] === undefined)) add(`more ${list}`);
+  }
+  for (const member of ["exchange", "routing_key"] as const)
+    if (text({ of: now[member] }) !== text({ of: old[member] })) add(`another ${member}`);
   return found;
 }
 

@@ -28,7 +28,9 @@ export type PlanRefusalCode =
   | "too_large"
   | "connection_missing"
   | "recipient_invalid"
-  | "recipient_not_allowed";
+  | "recipient_not_allowed"
+  | "destination_invalid"
+  | "destination_not_allowed";
 
 /** The message may be shown to the agent: it repeats no value. */
 export interface PlanRefusal {

@@ -11,6 +11,7 @@ export const EFFECT_RISK: Readonly<Record<string, RiskLevel>> = {
   fs_write: "high",
   fs_delete: "critical",
   mail_send: "high",
+  queue_publish: "high",
   storage_read: "medium",
   storage_write: "high",
 };
@@ -37,6 +38,7 @@ export function riskRank(level: RiskLevel): number {
 /** The effect that must be declared, or several of which one must be. */
 export function impliedEffects(manifest: Manifest): readonly string[] {
   if (manifest.storage !== undefined) return [STORAGE_EFFECTS[manifest.storage.operation]];
+  if (manifest.queue !== undefined) return ["queue_publish"];
   if (manifest.smtp !== undefined) return ["mail_send"];
   if (manifest.fs !== undefined) return [FS_EFFECTS[manifest.fs.operation]];
   switch (manifest.http?.method) {

@@ -76,6 +76,18 @@ const amqp = z.strictObject({
   port: port(5671),
   vhost: text.default("/").describe("Virtual host."),
   user: account.describe("The account."),
+  exchanges: z
+    .array(z.string().max(127))
+    .min(1)
+    .optional()
+    .describe("Exchanges that actions may name; without it, those that a manifest lists."),
+  routing_keys: z
+    .array(text)
+    .min(1)
+    .optional()
+    .describe(
+      "Routing keys that actions may name, `orders.*` for any that begins so; without it, those that a manifest lists.",
+    ),
   password_secret: passwordSecret,
   tls,
   ca_file: caFile,

@@ -15,6 +15,7 @@ import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
+import { QueueBroker } from "./queue/broker.ts";
 import { StorageBroker } from "./storage/broker.ts";
 
 export interface HostOptions {
@@ -99,13 +100,20 @@ export function createHost(options: HostOptions = {}): Host {
     connections: connections.mail,
     timeouts: { ...MAIL_TIMEOUTS, ...options.mailTimeouts },
   });
+  const queue = new QueueBroker({
+    clock,
+    random: options.random ?? systemRandom,
+    endpoints,
+    connections: connections.queue,
+    connectMs: options.timeouts?.connectMs ?? HTTP_TIMEOUTS.connectMs,
+  });
   const storage = new StorageBroker({
     clock,
     endpoints,
     connections: connections.storage,
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
   });
-  const brokers: Brokers = { http, fs, database: null, mail, queue: null, storage };
+  const brokers: Brokers = { http, fs, database: null, mail, queue, storage };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 

@@ -13,6 +13,7 @@ import type {
   QueueConnection,
   StorageConnection,
 } from "../core/plan/connections.ts";
+import { isExchangeName, isRoutingKey } from "../core/publish-rules.ts";
 import { StartError } from "./start-error.ts";
 
 /**
@@ -32,8 +33,13 @@ export function readConnections(config: ConnectionsConfig, dir: string): Connect
       return { server: { host, port, user, tls, start }, from, domains, ...common(entry, dir, where) };
     }),
     queue: named(config.amqp, "amqp", (entry, where): QueueConnection => {
-      const { host, port, user, tls, vhost } = entry;
-      return { server: { host, port, user, tls }, vhost, ...common(entry, dir, where) };
+      const { host, port, user, tls, vhost, exchanges = null, routing_keys: routingKeys = null } = entry;
+      if (!(exchanges ?? []).every(isExchangeName))
+        throw invalid(where, "exchanges are up to 127 letters, digits and . _ : -");
+      if (!(routingKeys ?? []).every(isRoutingKey))
+        throw invalid(where, "routing keys are 1 to 255 visible ascii characters");
+      const server = { host, port, user, tls };
+      return { server, vhost, exchanges, routingKeys, ...common(entry, dir, where) };
     }),
     storage: named(config.s3, "s3", (entry, where): StorageConnection => {
       const { host, port, tls, region, addressing, access_key_id: accessKeyId } = entry;

@@ -41,6 +41,7 @@ test.each([
   ["http_fetch", "low", ["http_read"]],
   ["http_post", "medium", ["http_write"]],
   ["http_put", "medium", ["http_write"]],
+  ["queue_publish", "high", ["queue_publish"]],
   ["s3_get", "medium", ["storage_read"]],
   ["s3_put", "high", ["storage_write"]],
   ["web_read", "low", ["http_read"]],

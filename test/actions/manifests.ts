@@ -111,6 +111,37 @@ const STORAGE: Members = {
   limits: { request_kb: 64 },
 };
 
+const QUEUE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "order_publish",
+  version: "1.0.0",
+  summary: "Publish an order.",
+  risk: { level: "high" },
+  effects: ["queue_publish"],
+  provider: "builtin:queue",
+  params: {
+    type: "object",
+    required: ["key", "order"],
+    properties: {
+      exchange: { type: "string", default: "orders" },
+      key: { type: "string" },
+      order: true,
+      tag: { type: "string" },
+    },
+  },
+  queue: {
+    connection: "jobs",
+    exchange: { $param: "exchange" },
+    routing_key: { $param: "key" },
+    payload: { json: { order: { $param: "order" } } },
+    headers: { "x-tag": { $param: "tag" } },
+    exchanges: ["orders", ""],
+    routing_keys: ["new", "eu.*"],
+  },
+  verify: { kind: "queue" },
+  policy_params: ["exchange", "key", "tag"],
+};
+
 const written = (members: Members) =>
   stringify(Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)), {
     aliasDuplicateObjects: false,
@@ -126,6 +157,9 @@ export const smtpText = (changes: Members = {}) => written({ ...SMTP, ...changes
 
 /** A sound storage manifest, changed. */
 export const storageText = (changes: Members = {}) => written({ ...STORAGE, ...changes });
+
+/** A sound queue manifest, changed. */
+export const queueText = (changes: Members = {}) => written({ ...QUEUE, ...changes });
 
 export const parse = (text: string): ManifestResult =>
   parseManifest({ file: "a.yaml", origin: "test", text });

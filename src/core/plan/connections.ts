@@ -36,6 +36,10 @@ export interface MailConnection {
 export interface QueueConnection {
   readonly server: Endpoint;
   readonly vhost: string;
+  /** Exchanges that any action may name there; null leaves it to the manifests. */
+  readonly exchanges: readonly string[] | null;
+  /** Routing keys, or beginnings of some before a `*`, that any action may name there; null as above. */
+  readonly routingKeys: readonly string[] | null;
   readonly secret: string | null;
   readonly ca: string | null;
 }

@@ -144,6 +144,7 @@ test("a published signer signs the same requests alike", async () => {
 });
 
 test("a key on the wire is encoded once, and decodes to itself", () => {
+  expect(encodeKey("~'()*!/a b")).toBe("~%27%28%29%2A%21/a%20b");
   fc.assert(
     fc.property(fc.string({ unit: "grapheme" }), (key) => {
       const encoded = encodeKey(key);

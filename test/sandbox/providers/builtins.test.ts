@@ -66,6 +66,7 @@ describe("the built-in components", () => {
     expect([...(builtins.get("http_api")?.imports ?? [])].sort()).toEqual(["io-http", "io-log"]);
     expect([...(builtins.get("fs")?.imports ?? [])].sort()).toEqual(["io-fs", "io-log"]);
     expect([...(builtins.get("smtp")?.imports ?? [])].sort()).toEqual(["io-log", "io-smtp"]);
+    expect([...(builtins.get("queue")?.imports ?? [])].sort()).toEqual(["io-log", "io-queue"]);
     expect([...(builtins.get("storage")?.imports ?? [])].sort()).toEqual(["io-log", "io-storage"]);
   });
 });
@@ -407,6 +408,38 @@ describe("storage", () => {
         },
       ),
       { numRuns: 40, seed: 13 },
+    );
+  });
+});
+
+describe("queue", () => {
+  const text = fc.string({ unit: "grapheme", maxLength: 30 });
+
+  test("publishes exactly the message of its task", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ connection: text, exchange: text, routing_key: text, content_type: text }),
+        fc.array(fc.tuple(text, text), { maxLength: 20 }),
+        fc.uint8Array({ maxLength: 100 }),
+        text,
+        async (task, headers, payload, messageId) => {
+          const encoded = Buffer.from(payload).toString("base64");
+          const { asked, output } = await ask("queue", { ...task, headers, payload_base64: encoded }, () => ({
+            kind: "queue.publish",
+            ok: { messageId },
+          }));
+          const { connection, exchange, routing_key: routingKey, content_type: contentType } = task;
+          expect(asked).toMatchObject([
+            { kind: "queue.publish", connection, exchange, routingKey, contentType, headers },
+          ]);
+          const [call] = asked;
+          expect(call?.kind === "queue.publish" && Buffer.from(call.payload).toString("base64")).toBe(
+            encoded,
+          );
+          expect(output).toEqual({ ok: true, message_id: messageId });
+        },
+      ),
+      { numRuns: 40, seed: 14 },
     );
   });
 });
