@@ -27,7 +27,11 @@ export async function componentFromCore(core: Uint8Array, wit: string = provider
   return componentNew(embedded);
 }
 
-async function compileCore(entry: string, sources: Readonly<Record<string, string>>): Promise<Uint8Array> {
+/** The core module alone. */
+export async function compileCore(
+  entry: string,
+  sources: Readonly<Record<string, string>>,
+): Promise<Uint8Array> {
   const flags = ["--runtime", "stub", "-O3", "--noAssert", "--use", "abort=lib/abi/abort"];
   let core: Uint8Array | undefined;
   const { error, stderr } = await asc.main([entry, "--outFile", "core.wasm", ...flags], {

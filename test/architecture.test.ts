@@ -5,7 +5,17 @@ import { dirname, join, relative, resolve } from "node:path";
 const SRC = join(import.meta.dir, "../src");
 
 /** The rooms that the gate puts together; none of them knows another. */
-const FLOOR = ["identity", "actions", "policy", "approvals", "budgets", "sandbox", "host", "ledger"];
+const FLOOR = [
+  "identity",
+  "actions",
+  "policy",
+  "approvals",
+  "budgets",
+  "sandbox",
+  "host",
+  "secrets",
+  "ledger",
+];
 
 /** The rooms that each room may import, beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -93,9 +103,10 @@ function violation({ from, to, typeOnly }: Import): string | null {
 const PLACES: readonly (readonly [what: string, pattern: RegExp, only: readonly string[]])[] = [
   ["run a component", /\bsandbox\s*\.\s*run\s*\(/, ["gate/dispatch.ts"]],
   ["open a host's door", /\bhost\s*\.\s*door\s*\(/, ["gate/dispatch.ts"]],
-  ["create a sandbox", /(?<!function )\bcreateSandbox\s*\(/, ["server/start.ts"]],
+  ["create a sandbox", /(?<!function )\bcreateSandbox\s*\(/, ["server/runners.ts"]],
   ["create a host", /(?<!function )\bcreateHost\s*\(/, ["server/egress.ts"]],
   ["dispatch", /(?<!function )\bdispatch\(gate\b/, ["gate/perform.ts"]],
+  ["open the secrets file", /(?<!function )\bcreateSecretSource\s*\(/, ["server/secrets.ts"]],
   ["perform", /(?<!function )\bperform\(gate\b/, ["gate/pipeline.ts", "gate/approve.ts"]],
 ];
 
@@ -168,6 +179,9 @@ describe("a violation would be seen", () => {
     ["server/routes/x.ts", "const door = gate.host.door(request);"],
     ["commands/x.ts", "const host = createHost(options);"],
     ["gate/x.ts", "await dispatch(gate, granted);"],
+    ["host/x.ts", 'import { a } from "../secrets/source.ts";\na();'],
+    ["secrets/x.ts", 'import { a } from "../host/index.ts";\na();'],
+    ["gate/x.ts", "const secrets = createSecretSource(options);"],
   ])("in %s: %s", (path, text) => expect(found(path, text)).toBeGreaterThan(0));
 
   test.each([

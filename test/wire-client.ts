@@ -225,6 +225,17 @@ export class WireOperator {
     return this.call("POST", `/v1/approvals/${id}/approve`);
   }
 
+  /** A decision with the operator's signed statement on what the gate shows. */
+  async decideSigned(id: string, decision: "approve" | "deny"): Promise<WireAnswer> {
+    const { to_sign } = (await this.call("GET", `/v1/approvals/${id}`)).body;
+    const iat = Math.floor(Date.now() / 1000);
+    const claims = { ...to_sign, decision, nonce: crypto.randomUUID(), iat, exp: iat + 60 };
+    const statement = await new SignJWT(claims)
+      .setProtectedHeader({ alg: "ES256", typ: "latchgate-approval+jws", jwk: this.key.jwk })
+      .sign(this.key.key);
+    return this.call("POST", `/v1/approvals/${id}/${decision}`, JSON.stringify({ statement }));
+  }
+
   deny(id: string, reason?: string): Promise<WireAnswer> {
     return this.call(
       "POST",

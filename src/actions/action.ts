@@ -9,6 +9,7 @@ import type { ManifestSource } from "./manifest.ts";
 import type { Manifest, RiskLevel } from "./manifest-schema.ts";
 import { shapeOutput } from "./output.ts";
 import { parametersOf } from "./parameters.ts";
+import { planDatabase } from "./plan-database.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import { planMail } from "./plan-mail.ts";
@@ -21,7 +22,7 @@ import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
 
 /** The components that the binary carries. */
-export const BUILTIN_PROVIDERS = ["http_api", "fs", "smtp", "queue", "storage"] as const;
+export const BUILTIN_PROVIDERS = ["http_api", "fs", "database", "smtp", "queue", "storage"] as const;
 export type BuiltinProvider = (typeof BUILTIN_PROVIDERS)[number];
 
 /** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
@@ -119,6 +120,7 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
 /** The kind of plan that a manifest's one section makes. */
 function kindOf(manifest: Manifest): PlanKind {
   if (manifest.http !== undefined) return "http";
+  if (manifest.database !== undefined) return "database";
   if (manifest.fs !== undefined) return "fs";
   if (manifest.smtp !== undefined) return "mail";
   if (manifest.queue !== undefined) return "queue";
@@ -129,12 +131,13 @@ function kindOf(manifest: Manifest): PlanKind {
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs, smtp, queue, storage } = manifest;
+  const { http, fs, database, smtp, queue, storage } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
     return (params, context) => planHttp(manifest, http, template.template, params, context);
   }
+  if (database !== undefined) return (params, context) => planDatabase(manifest, database, params, context);
   if (smtp !== undefined) return (params, context) => planMail(manifest, smtp, params, context);
   if (queue !== undefined) return (params, context) => planQueue(manifest, queue, params, context);
   if (storage !== undefined) {

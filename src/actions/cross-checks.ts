@@ -1,10 +1,13 @@
 import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
+import { authFindings } from "./auth-checks.ts";
+import { databaseFindings, databaseUses } from "./database-checks.ts";
 import { isHeaderValue, MOST_HEADERS } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
 import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
+import { pathMarks } from "./plan-auth.ts";
 import { queueFindings, queueUses } from "./queue-checks.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { unknownKey } from "./schema-parts.ts";
@@ -27,13 +30,24 @@ export function crossCheck(manifest: Manifest): Finding[] {
   const uses: Use[] = [];
   if (manifest.http !== undefined && template?.ok === true) {
     const found = httpUses(manifest.http, template.template);
-    uses.push(...found.uses);
+    // The credentials of a path stand in the url like parameters, and are none.
+    const marks = pathMarks(manifest);
+    uses.push(
+      ...found.uses.filter(
+        ({ as, parameter }) => as !== "url" || !Object.hasOwn(marks, parameter) || parameters.has(parameter),
+      ),
+    );
+    findings.push(...authFindings(manifest, manifest.http, template.template, parameters));
     findings.push(...found.findings, ...egressFindings(manifest, manifest.http, template.template));
     findings.push(...httpFindings(manifest.http));
   }
   if (manifest.fs !== undefined) {
     uses.push(...fsUses(manifest.fs));
     findings.push(...fsFindings(manifest, manifest.fs, parameters));
+  }
+  if (manifest.database !== undefined) {
+    uses.push(...databaseUses(manifest.database));
+    findings.push(...databaseFindings(manifest.database));
   }
   if (manifest.smtp !== undefined) {
     uses.push(...smtpUses(manifest.smtp));
@@ -53,52 +67,63 @@ export function crossCheck(manifest: Manifest): Finding[] {
   return findings;
 }
 
-/** The built-in component that each section needs. */
+/** The sections, the built-in component that each needs, and how an action with one is called. */
 const SECTIONS = [
-  { name: "http", provider: "builtin:http_api" },
-  { name: "fs", provider: "builtin:fs" },
-  { name: "smtp", provider: "builtin:smtp" },
-  { name: "queue", provider: "builtin:queue" },
-  { name: "storage", provider: "builtin:storage" },
+  { name: "http", provider: "builtin:http_api", called: "an http" },
+  { name: "fs", provider: "builtin:fs", called: "an fs" },
+  { name: "database", provider: "builtin:database", called: "a database" },
+  { name: "smtp", provider: "builtin:smtp", called: "an smtp" },
+  { name: "queue", provider: "builtin:queue", called: "a queue" },
+  { name: "storage", provider: "builtin:storage", called: "a storage" },
 ] as const;
 
 function sectionFindings(manifest: Manifest): Finding[] {
-  const { provider, verify, egress, response } = manifest;
+  const { provider, verify, egress, response, auth } = manifest;
   const findings: Finding[] = [];
   const add = (path: string, message: string) => findings.push({ path: [path], message });
-  const there = SECTIONS.filter(({ name }) => manifest[name] !== undefined).map(({ name }) => name);
-  const [section] = there;
+  const there = SECTIONS.filter(({ name }) => manifest[name] !== undefined);
   if (there.length !== 1)
     add("", `must have exactly one of the sections ${SECTIONS.map(({ name }) => name).join(", ")}`);
-  for (const { name, provider: builtin } of SECTIONS)
-    if (provider === builtin && manifest[name] === undefined)
-      add("provider", `${builtin} needs an ${name} section`);
-  const wanted = verify.kind === "fs_hash" ? "fs" : verify.kind;
-  if (wanted !== "none" && manifest[wanted] === undefined)
-    add("verify", `kind ${verify.kind} needs an ${wanted} section`);
-  if (section !== "http" && section !== undefined) {
-    if (egress.hosts.length > 0 || egress.learn) add("egress", `an ${section} action has no egress`);
+  const verified = verify.kind === "fs_hash" ? "fs" : verify.kind;
+  for (const { name, provider: builtin, called } of SECTIONS) {
+    if (manifest[name] !== undefined) continue;
+    if (provider === builtin) add("provider", `${builtin} needs ${called} section`);
+    if (verified === name) add("verify", `kind ${verify.kind} needs ${called} section`);
+  }
+  const other = there.find(({ name }) => name !== "http");
+  if (other !== undefined) {
+    const { name, called } = other;
+    if (egress.hosts.length > 0 || egress.learn) add("egress", `${called} action has no egress`);
+    if (auth.length > 0)
+      add("auth", name === "fs" ? "an fs action has no credentials" : credentialElsewhere(called));
     if (response.headers.length > 0 || response.schema !== undefined)
-      add("response", `an ${section} action has no remote response`);
+      add("response", `${called} action has no remote response`);
   }
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");
   return findings;
 }
 
+function credentialElsewhere(called: string): string {
+  return `the credential of ${called} action belongs to its connection`;
+}
+
 function effectFindings(manifest: Manifest): Finding[] {
   const implied = impliedEffects(manifest);
   if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
-  const { http, fs, storage } = manifest;
-  const section = SECTIONS.find(({ name }) => manifest[name] !== undefined)?.name;
-  const what =
-    http !== undefined
-      ? `method ${http.method}`
-      : fs !== undefined
-        ? `operation ${fs.operation}`
-        : storage !== undefined
-          ? `operation ${storage.operation}`
-          : `the section ${section}`;
-  return [{ path: ["effects"], message: `${what} needs the effect ${implied.slice(0, 2).join(" or ")}` }];
+  return [
+    {
+      path: ["effects"],
+      message: `${whatOf(manifest)} needs the effect ${implied.slice(0, 2).join(" or ")}`,
+    },
+  ];
+}
+
+function whatOf({ http, fs, database, storage, smtp }: Manifest): string {
+  if (http !== undefined) return `method ${http.method}`;
+  if (fs !== undefined) return `operation ${fs.operation}`;
+  if (database !== undefined) return `access ${database.access}`;
+  if (storage !== undefined) return `operation ${storage.operation}`;
+  return smtp === undefined ? "a message to a queue" : "a message by mail";
 }
 
 function egressFindings(manifest: Manifest, http: HttpSection, template: UrlTemplate): Finding[] {
@@ -240,6 +265,12 @@ function useFault(use: Use, parameter: Parameter): string | null {
 function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parameter>): Finding[] {
   const cap = manifest.limits.request_kb * 1024;
   const findings: Finding[] = [];
+  const fuel = builtinFuel(manifest);
+  if (manifest.provider.startsWith("builtin:") && manifest.limits.fuel < fuel)
+    findings.push({
+      path: ["limits", "fuel"],
+      message: `a call of this request_kb and response_kb may take ${fuel}`,
+    });
   for (const { name, schema } of parameters.values()) {
     const most = isJsonObject(schema) ? schema.maxLength : undefined;
     if (typeof most === "number" && most + name.length + 7 > cap)
@@ -249,4 +280,12 @@ function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parame
       });
   }
   return findings;
+}
+
+/**
+ * More than a built-in provider ever uses, headers included (docs/providers.md, Metering): a call must not end between
+ * its effect and its answer.
+ */
+function builtinFuel({ limits }: Manifest): number {
+  return 250_000 + limits.request_kb * 1024 * 2 + limits.response_kb * 512;
 }

@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { SECRET_MARK, SECRET_NAME } from "../core/secret-binding.ts";
 import { requestHeaderFault, responseHeaderFault } from "./header-rules.ts";
-import { hostPatternFault } from "./host-pattern.ts";
+import { exactHostFault, hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
+import { databaseSection } from "./sections/database.ts";
 import { queueSection } from "./sections/queue.ts";
 import { smtpSection } from "./sections/smtp.ts";
 import { storageSection } from "./sections/storage.ts";
@@ -104,6 +106,11 @@ const assertion = closed({
   type: z.enum(["string", "number", "integer", "boolean", "object", "array", "null"]).optional(),
 }).refine(oneExpectation.check, oneExpectation.message);
 
+const between = closed({ min: whole(0, 1_000_000).default(0), max: whole(0, 1_000_000).optional() }).refine(
+  ({ min, max }) => max === undefined || min <= max,
+  { error: "min must not be above max" },
+);
+
 const verify = z.discriminatedUnion(
   "kind",
   [
@@ -113,11 +120,44 @@ const verify = z.discriminatedUnion(
       assert: z.array(assertion).max(32).default([]),
     }),
     closed({ kind: z.literal("fs_hash") }),
+    closed({
+      kind: z.literal("database"),
+      rows: between.optional().describe("How many rows must come back."),
+      affected: between.optional().describe("How many rows must have been changed."),
+    }),
     closed({ kind: z.enum(["smtp", "queue", "storage"]) }),
     closed({ kind: z.literal("none") }),
   ],
-  { error: "kind must be http, fs_hash, smtp, queue, storage or none" },
+  { error: "kind must be http, fs_hash, database, smtp, queue, storage or none" },
 );
+
+export const AUTH_PLACES = ["header", "bearer", "basic", "query", "path", "body"] as const;
+
+const auth = closed({
+  secret: matching(SECRET_NAME, "must be the name of a secret: A-Z, 0-9 and _, such as API_TOKEN"),
+  in: z.enum(AUTH_PLACES).describe("bearer and basic are the authorization header."),
+  name: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("Header, query parameter, {name} in the path, JSON pointer or form field of the body."),
+  format: z
+    .string()
+    .max(256)
+    .refine((text) => text.split(SECRET_MARK).length === 2, { error: `must hold ${SECRET_MARK} once` })
+    .optional()
+    .describe("Text around the value; {secret} alone when absent."),
+  hosts: z
+    .array(ruled(exactHostFault))
+    .min(1)
+    .max(16)
+    .describe("Exact hosts, each in egress, that may get the value; over https alone."),
+  required: z
+    .boolean()
+    .default(true)
+    .describe("Without its value the call is refused; an optional one is left out."),
+});
 
 /** The shape of a manifest, format `latchgate/v1`. Rules that look at several members are in cross-checks.ts. */
 export const manifestSchema = closed({
@@ -132,16 +172,18 @@ export const manifestSchema = closed({
   tags: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).max(32).default([]),
   effects: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).min(1).max(16),
   provider: matching(
-    /^(?:builtin:(?:http_api|fs|smtp|queue|storage)|sha256:[0-9a-f]{64})$/,
-    "must be builtin: and one of http_api, fs, smtp, queue, storage, or sha256: and 64 hex digits of a component",
+    /^(?:builtin:(?:http_api|fs|database|smtp|queue|storage)|sha256:[0-9a-f]{64})$/,
+    "must be builtin: and one of http_api, fs, database, smtp, queue, storage, or sha256: and 64 hex digits of a component",
   ),
   params: jsonSchema.default({ type: "object" }).describe("JSON Schema 2020-12 of the parameters."),
   http: http.optional(),
   fs: fs.optional(),
+  database: databaseSection.optional(),
   smtp: smtpSection.optional(),
   queue: queueSection.optional(),
   storage: storageSection.optional(),
   egress: egress.prefault({}),
+  auth: z.array(auth).max(8).default([]).describe("Credentials that the gate puts into the request."),
   verify: verify.default({ kind: "none" }),
   response: closed({
     headers: z.array(ruled(responseHeaderFault)).max(32).default([]),
@@ -149,7 +191,9 @@ export const manifestSchema = closed({
   }).prefault({}),
   limits: closed({
     timeout_s: whole(1, 600).default(30).describe("From grant to receipt."),
-    fuel: whole(1_000, 10_000_000_000).default(5_000_000),
+    fuel: whole(1_000, 10_000_000_000)
+      .default(5_000_000)
+      .describe("How much the component may compute; docs/providers.md says what it counts."),
     memory_mb: whole(1, 1024).default(64),
     io_calls: whole(1, 100).default(2),
     request_kb: whole(1, 1024)
@@ -177,8 +221,10 @@ export const manifestSchema = closed({
 export type Manifest = z.output<typeof manifestSchema>;
 export type HttpSection = NonNullable<Manifest["http"]>;
 export type FsSection = NonNullable<Manifest["fs"]>;
+export type AuthEntry = Manifest["auth"][number];
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
+export type DatabaseSection = NonNullable<Manifest["database"]>;
 export type StorageSection = NonNullable<Manifest["storage"]>;
 export type QueueSection = NonNullable<Manifest["queue"]>;
 export type SmtpSection = NonNullable<Manifest["smtp"]>;

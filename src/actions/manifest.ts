@@ -30,9 +30,6 @@ export type ManifestResult =
     }
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
-/** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["database"];
-
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {
   const document = readYaml(source.text);
@@ -76,31 +73,12 @@ export function manifestDigest(manifest: Manifest): string {
   return `sha256:${sha256Hex(canonicalJson(manifest as unknown as Json))}`;
 }
 
+/** What the format knows and this build cannot do. */
 function unavailableSections(value: JsonObject): { findings: Finding[]; rest: JsonObject } {
-  const findings: Finding[] = [];
-  const rest: Record<string, Json> = { ...value };
-  const refuse = (section: string, code: "broker_unavailable" | "secrets_unavailable", message: string) => {
-    if (!(section in rest)) return;
-    delete rest[section];
-    findings.push({ path: [section], message, code });
-  };
-  for (const section of OTHER_BROKERS)
-    refuse(
-      section,
-      "broker_unavailable",
-      `this build has no ${section} broker; remove the manifest or the section`,
-    );
-  refuse(
-    "envelope",
-    "broker_unavailable",
-    "this build runs exact plans only; describe the call in an http or fs section",
-  );
-  refuse(
-    "auth",
-    "secrets_unavailable",
-    "this build cannot inject credentials; remove the manifest or its auth section",
-  );
-  return { findings, rest };
+  if (!("envelope" in value)) return { findings: [], rest: value };
+  const { envelope: _, ...rest } = value;
+  const message = "this build runs exact plans only; name a section that describes the call";
+  return { findings: [{ path: ["envelope"], message, code: "broker_unavailable" }], rest };
 }
 
 /** Defaults that depend on other members. */

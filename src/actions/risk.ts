@@ -10,6 +10,8 @@ export const EFFECT_RISK: Readonly<Record<string, RiskLevel>> = {
   http_delete: "high",
   fs_write: "high",
   fs_delete: "critical",
+  db_read: "medium",
+  db_write: "high",
   mail_send: "high",
   queue_publish: "high",
   storage_read: "medium",
@@ -29,6 +31,7 @@ export const METHOD_RISK: Readonly<Record<HttpMethod, RiskLevel>> = {
 
 const FS_EFFECTS = { read: "fs_read", write: "fs_write", delete: "fs_delete" } as const;
 
+const DATABASE_EFFECTS = { read: "db_read", write: "db_write" } as const;
 const STORAGE_EFFECTS = { put: "storage_write", get: "storage_read" } as const;
 
 export function riskRank(level: RiskLevel): number {
@@ -37,6 +40,7 @@ export function riskRank(level: RiskLevel): number {
 
 /** The effect that must be declared, or several of which one must be. */
 export function impliedEffects(manifest: Manifest): readonly string[] {
+  if (manifest.database !== undefined) return [DATABASE_EFFECTS[manifest.database.access]];
   if (manifest.storage !== undefined) return [STORAGE_EFFECTS[manifest.storage.operation]];
   if (manifest.queue !== undefined) return ["queue_publish"];
   if (manifest.smtp !== undefined) return ["mail_send"];

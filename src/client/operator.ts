@@ -85,11 +85,13 @@ export class OperatorClient {
   }
 
   /**
-   * Approves what the given detail describes: its plan hash and request hash go into the signed statement, so that
-   * the gate can run nothing else under it. Returns when the approved call has run.
+   * Approves what the given detail describes: the commitment to its plan and the entry that has it go into the signed
+   * statement, so that the gate can run nothing else under it. Returns when the approved call has run.
    * @param detail as {@link approval} gave it, and as the operator saw it
    */
   async approve(id: string, detail: JsonObject): Promise<Outcome> {
+    // Without a plan there is nothing that could be approved.
+    textOf(detail, "plan_hash");
     const statement = this.statement(id, detail, "approve");
     const request: Call = {
       method: "POST",
@@ -105,11 +107,11 @@ export class OperatorClient {
   }
 
   /**
-   * Refuses a hold. The refusal is signed as an approval is, unless the gate no longer has the plan.
+   * Refuses a hold. The refusal is signed as an approval is.
    * @param detail as {@link approval} gave it
    */
   async deny(id: string, detail: JsonObject, reason: string | null): Promise<JsonObject> {
-    const statement = typeof detail.plan_hash === "string" ? this.statement(id, detail, "deny") : null;
+    const statement = this.statement(id, detail, "deny");
     const request: Call = {
       method: "POST",
       path: `/v1/approvals/${uuidSegment(id)}/deny`,
@@ -119,12 +121,16 @@ export class OperatorClient {
   }
 
   private statement(id: string, detail: JsonObject, decision: "approve" | "deny"): string {
-    if (textOf(detail, "approval_id") !== id)
+    const named = objectOf(detail.to_sign ?? null);
+    if (textOf(detail, "approval_id") !== id || textOf(named, "approval_id") !== id)
       throw new ClientError("malformed_answer", "the gate described another approval than the one asked for");
+    if (typeof named.seq !== "number")
+      throw new ClientError("malformed_answer", "the gate did not say which entry holds the call");
     const claims = {
-      approvalId: id,
-      planHash: textOf(detail, "plan_hash"),
-      requestHash: textOf(detail, "request_hash"),
+      approval_id: id,
+      call: textOf(named, "call"),
+      log: textOf(named, "log"),
+      seq: named.seq,
       decision,
     };
     return approvalStatement(this.options.operator.key, claims, this.options.clock.now());

@@ -30,24 +30,41 @@ const CTRL_D = "\u0004";
 const BACKSPACE = /[\b\u007f]/;
 
 /** Reads a passphrase from the terminal without showing it; null when there is no terminal. */
-export async function askPassphrase(file: string): Promise<string | null> {
+export function askPassphrase(file: string): Promise<string | null> {
+  return askHidden(`passphrase for ${file}`);
+}
+
+/** Reads one line from the terminal without showing it; null when there is no terminal. */
+export async function askHidden(question: string): Promise<string | null> {
   if (!isTerminal(0) || !isTerminal(2)) return null;
   const { stdin } = process;
   // Before the question is shown: what is typed in answer to it must never be echoed.
   stdin.setRawMode(true);
-  writeErr(`passphrase for ${safe(file)}: `);
+  writeErr(`${safe(question)}: `);
   stdin.setEncoding("utf8");
+  // Listened to and not iterated over: leaving an iteration closes the terminal for a question after this one.
+  let listener = (_chunk: unknown) => {};
+  let ended = () => {};
   try {
-    let typed = "";
-    for await (const chunk of stdin)
-      for (const character of String(chunk)) {
-        if (character === "\r" || character === "\n") return typed;
-        if (character === CTRL_C || character === CTRL_D)
-          throw new EndedError(EXIT.error, "cancelled", "no passphrase was given");
-        typed = BACKSPACE.test(character) ? typed.slice(0, -1) : typed + character;
-      }
-    return typed;
+    return await new Promise<string>((resolve, reject) => {
+      let typed = "";
+      listener = (chunk) => {
+        for (const character of String(chunk)) {
+          if (character === "\r" || character === "\n") return resolve(typed);
+          if (character === CTRL_C || character === CTRL_D)
+            return reject(new EndedError(EXIT.error, "cancelled", "nothing was typed"));
+          typed = BACKSPACE.test(character) ? typed.slice(0, -1) : typed + character;
+        }
+      };
+      ended = () => resolve(typed);
+      stdin.on("data", listener);
+      stdin.once("end", ended);
+      stdin.resume();
+    });
   } finally {
+    stdin.off("data", listener);
+    stdin.off("end", ended);
+    stdin.pause();
     stdin.setRawMode(false);
     note("");
   }

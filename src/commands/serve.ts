@@ -4,6 +4,7 @@ import { stateDir } from "../client/state.ts";
 import { loadConfig } from "../config/load.ts";
 import { findProject, namedProject, PROJECT_FOLDER } from "../config/project.ts";
 import { fingerprint } from "../keys/jwk.ts";
+import { boundaryNote } from "../server/boundary.ts";
 import { unsafeSettings } from "../server/evidence.ts";
 import { projectPaths } from "../server/project-paths.ts";
 import { type RunningServer, startServer } from "../server/start.ts";
@@ -11,6 +12,7 @@ import { DIR_FLAG, defineCommand } from "./command.ts";
 import { EXIT } from "./exit-code.ts";
 import { createProject } from "./first-start.ts";
 import { note, printError, printJson, printLine } from "./output.ts";
+import { openIdentity, PASSPHRASE_FLAG } from "./secrets-identity.ts";
 
 export default defineCommand({
   meta: {
@@ -18,7 +20,7 @@ export default defineCommand({
     description:
       "Run the gate in the foreground; in a folder without a project, create one with safe defaults",
   },
-  args: DIR_FLAG,
+  args: { ...DIR_FLAG, ...PASSPHRASE_FLAG },
   async run({ args }) {
     const around = { cwd: process.cwd(), env: process.env, dir: args.dir };
     const named = namedProject(around);
@@ -26,9 +28,11 @@ export default defineCommand({
     const dir = found?.dir ?? named?.dir ?? join(process.cwd(), PROJECT_FOLDER);
     const created = found === null ? createProject(dir, stateDir(process.env)) : null;
     const config = loadConfig(projectPaths(dir).config, process.env);
+    const identity = await openIdentity(config, dir, args["identity-passphrase-fd"]);
     const server = await startServer({
       dir,
       config,
+      identity,
       report: (line) => note(`latchgate: ${line}`),
       onFatal: (error) => {
         printError(error, args.json);
@@ -76,12 +80,7 @@ function describe(
     ["project", `${dir}${created === null ? "" : " (new)"}`],
     ["socket", sockets.client],
     ["admin", sockets.admin],
-    [
-      "boundary",
-      same
-        ? "same_uid: agents share this account and could read its keys. Convenient, not a boundary"
-        : "uid: agents run under other accounts",
-    ],
+    ["boundary", same ? `same_uid: ${boundaryNote("same_uid")}` : "uid: agents run under other accounts"],
     ["principals", mapped.map(([uid, entry]) => entry.principal ?? `uid:${uid}`).join(", ") || "none"],
     ["operators", Object.keys(gate.config.operators).join(", ") || "none: nobody can approve"],
     ["files", gate.fsRoot],

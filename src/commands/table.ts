@@ -21,7 +21,16 @@ export const COMMANDS: CommandTable = {
   export: { summary: "write a verifiable range of the log", load: () => import("./export.ts") },
   "rotate-keys": { summary: "replace the gate's evidence key", load: () => import("./rotate-keys.ts") },
   revoke: { summary: "kill switch", load: () => import("./revoke.ts") },
+  secrets: {
+    summary: "the credentials that actions use: init, set, get, list, remove, rotate",
+    load: () => import("./secrets.ts"),
+  },
+  trust: {
+    summary: "let this project's configuration run the commands that it names",
+    load: () => import("./trust.ts"),
+  },
   status: { summary: "how the gate is", load: () => import("./status.ts") },
+  doctor: { summary: "whether a gate could start here", load: () => import("./doctor.ts") },
   healthcheck: {
     summary: "whether the gate is ready, for supervisors",
     load: () => import("./healthcheck.ts"),

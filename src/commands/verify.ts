@@ -5,11 +5,10 @@ import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
 import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
 import { isStampFile, readKeptStamp } from "../ledger/verify/kept-stamps.ts";
-import type { Trust } from "../ledger/verify/log-verifier.ts";
 import { EXIT_CODES, type TimestampedTo, type VerifyReport } from "../ledger/verify/report.ts";
 import { type SingleReport, verifyEntry, verifyProof } from "../ledger/verify/single.ts";
 import { subjectOf } from "../ledger/verify/subject.ts";
-import { readAuthority, readTrust, readWitnesses } from "../ledger/verify/trust.ts";
+import { readAuthority, readTrust, readWitnesses, type Trust } from "../ledger/verify/trust.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
 import { isTerminal, printJson, printLine, safe, writeErr } from "./output.ts";
@@ -170,6 +169,11 @@ async function printReport(report: VerifyReport, json: boolean, parties: AnchorP
     else if (parties.witnesses.length > 0)
       lines.push("not anchored: these witnesses have cosigned none of its checkpoints");
     lines.push(...report.timestamps.map(stampLine));
+    const { statements, unsigned_decisions: unsigned } = report;
+    if (statements + unsigned > 0)
+      lines.push(
+        `${statements} decisions are signed by their operator, ${unsigned} stand on the gate's word alone`,
+      );
     if (report.pruned > 0) lines.push(`${report.pruned} payloads were pruned by signed acts`);
     if (report.clock_regressions > 0) lines.push(`the clock went back ${report.clock_regressions} times`);
     await printLine(lines.join("\n"));

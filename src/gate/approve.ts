@@ -59,6 +59,10 @@ export async function decide(
       return refuse("action_not_found", 404, "nobody decided in time; the approval is over");
     case "revoked":
       return refuse("revoked", 409, "the held call was revoked");
+    case "changed":
+      return refuse("conflict", 409, "the stored call is not the one that was held", {
+        hint: "run latchgate verify; the agent must ask again",
+      });
     case "replayed":
       return refuse("replay_detected", 401, "the proof has been used before");
     case "self_approval":
@@ -103,7 +107,7 @@ async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]):
     return refuse("action_digest_mismatch", 403, "the action has changed since the call was held");
   const read = readHeldCall(gate, hold);
   if (isRefusal(read)) return read;
-  const { stored, payload } = read;
+  const { entry: held, stored, payload } = read;
   const component = gate.components.get(action.provider.ref);
   if (
     component === undefined ||
@@ -115,7 +119,6 @@ async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]):
       403,
       "the action's component has changed since the call was held",
     );
-  const held = gate.reader.trusted(hold.seq, "call.held");
   const lease = findLease(gate.reader.db, hold.session_id);
   if (lease === null) return refuse("invalid_lease", 401, "the session is not known any more");
   const call: PlannedCall = {

@@ -116,6 +116,11 @@ export interface Dispatched extends Granted {
   readonly ended: string | null;
   readonly effects: readonly ObservedEffect[];
   readonly ioCalls: number;
+  /** Fuel used and most memory had, as the runner counted them; null when it never said. */
+  readonly fuel: number | null;
+  readonly peakMemoryBytes: number | null;
+  /** Places of the answer and of `output` where a credential was taken out. */
+  readonly redactions: number;
 }
 
 export type ReceiptStatus = EntryBody<"call.receipt">["status"];

@@ -10,22 +10,42 @@ import type { Gate } from "./gate.ts";
 export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched> {
   const { call, deadline, signal } = granted;
   if (signal.aborted)
-    return { ...granted, output: null, effects: [], ioCalls: 0, ended: String(signal.reason) };
+    return {
+      ...granted,
+      output: null,
+      effects: [],
+      redactions: 0,
+      ...NOTHING_USED,
+      ended: String(signal.reason),
+    };
   const { plan, limits, component: digest } = call;
   const { tenant, principal } = call.caller;
   const action = call.action.id;
-  const door = gate.host.door({ plan, limits, deadline, signal, action, caller: { tenant, principal } });
-  const run = async () =>
-    gate.sandbox.run({ digest, task: call.action.task(plan), limits, deadline, door, signal });
+  const caller = { tenant, principal };
+  const { secrets } = granted.decision.granted;
+  const door = gate.host.door({ plan, limits, deadline, signal, action, caller, secrets });
+  const run = async () => {
+    const task = call.action.task(plan);
+    const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal });
+    return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
+  };
   const ran = await run().catch((error: unknown) => ({
     status: "internal_error" as const,
     detail: messageOf(error),
-    ioCalls: 0,
+    ...NOTHING_USED,
   }));
   await door.close();
   const effects = door.effects();
-  const ioCalls = ran.status === "overloaded" ? 0 : ran.ioCalls;
-  if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, effects, ioCalls };
-  const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : ran.status;
-  return { ...granted, output: null, ended, effects, ioCalls };
+  const { ioCalls, fuel, peakMemoryBytes } = ran.status === "overloaded" ? NOTHING_USED : ran;
+  const facts = { effects, ioCalls, fuel, peakMemoryBytes, redactions: door.redactions() };
+  if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, ...facts };
+  const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : codeOf(ran);
+  return { ...granted, output: null, ended, ...facts };
+}
+
+const NOTHING_USED = { ioCalls: 0, fuel: null, peakMemoryBytes: null };
+
+/** The stable code of how a run ended, for the receipt: a trap's says of what kind it was. */
+function codeOf(ran: { readonly status: string; readonly kind?: string }): string {
+  return ran.kind === undefined ? ran.status : `${ran.status}_${ran.kind}`;
 }

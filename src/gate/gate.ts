@@ -16,6 +16,7 @@ import type { PolicyEngine } from "../policy/contract.ts";
 import type { Sandbox } from "../sandbox/index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { RunningCalls } from "./running.ts";
+import type { SessionRoots } from "./session-root.ts";
 import type { Shed } from "./shed.ts";
 
 /** What every request works with. Made once at start; the parts that change are snapshots or look things up. */
@@ -41,6 +42,7 @@ export interface Gate {
   readonly shed: Shed;
   /** Folder for file actions, canonical. */
   readonly fsRoot: string;
+  readonly sessionRoots: SessionRoots;
   readonly keysDir: string;
   /** Local targets by action, see `[[egress.local]]`. */
   readonly localTargets: ReadonlyMap<string, readonly { readonly host: string; readonly port: number }[]>;

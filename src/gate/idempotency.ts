@@ -4,7 +4,7 @@ import type { Validated } from "./call.ts";
 import { conflictRefusal } from "./conflict.ts";
 import type { Gate } from "./gate.ts";
 import { readOutcome } from "./outcome.ts";
-import { type Refusal, refuse } from "./refusal.ts";
+import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import { type Answer, respond } from "./respond.ts";
 
 /**
@@ -23,7 +23,7 @@ export function replayed(gate: Gate, call: Validated): Answer | Refusal | null {
   const hold = row.approval_id === null ? null : findHold(gate.reader.db, row.approval_id);
   const grantId = row.grant_id ?? hold?.grant_id ?? null;
   const outcome = grantId === null ? null : readOutcome(gate, { grantId });
-  if (outcome !== null) return respond(outcome, { replayed: true });
+  if (outcome !== null) return isRefusal(outcome) ? outcome : respond(outcome, { replayed: true });
   if (grantId !== null || hold === null) return conflictRefusal("idempotency_conflict");
   if (hold.state === "pending")
     return {

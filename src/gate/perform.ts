@@ -28,6 +28,7 @@ export async function perform(gate: Gate, authorized: Authorized): Promise<Outco
     verification: verified.verification,
     error: verified.error,
     durationMs: Math.max(0, Math.round(gate.clock.monotonic() - granted.startedMonotonic)),
+    fuel: verified.fuel,
     boundary: granted.call.boundary,
     output: verified.answer,
   };

@@ -13,8 +13,13 @@ export function plan(gate: Gate, call: Validated): Planned | Refusal {
   const { action, params } = call;
   const session = findLease(gate.reader.db, call.caller.sessionId);
   if (session === null) return refuse("invalid_lease", 401, "the session is not known to this gate");
+  const fsRoot = session.fs_root === null ? gate.fsRoot : gate.sessionRoots.path(session.fs_root);
+  if (fsRoot === null)
+    return refuse("invalid_lease", 401, "the session's folder is not kept any more", {
+      hint: "get a new lease",
+    });
   const made = action.plan(params, {
-    fsRoot: session.fs_root ?? gate.fsRoot,
+    fsRoot,
     local: gate.localTargets.get(action.id) ?? [],
     connections: gate.connections,
   });

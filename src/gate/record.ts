@@ -39,9 +39,9 @@ export async function record(
         finished: rfc3339(gate.clock.now()),
         duration_ms: Math.max(0, Math.round(gate.clock.monotonic() - ended.startedMonotonic)),
         io_calls: ended.ioCalls,
-        fuel: null,
-        peak_memory_bytes: null,
-        redactions: 0,
+        fuel: ended.fuel,
+        peak_memory_bytes: ended.peakMemoryBytes,
+        redactions: ended.redactions,
         boundary: call.boundary,
         decision:
           ended.status !== "executed"

@@ -22,6 +22,8 @@ export interface Outcome {
   readonly verification: Verified["verification"];
   readonly error: string | null;
   readonly durationMs: number;
+  /** Null when it is not known. */
+  readonly fuel: number | null;
   readonly boundary: string;
   /** Null when there is none, it is withheld, or it has been pruned. */
   readonly output: Json | null;
@@ -45,6 +47,7 @@ export function outcomeOf(
     verification: receipt.verification,
     error: receipt.error,
     durationMs: receipt.duration_ms,
+    fuel: receipt.fuel,
     boundary: receipt.boundary,
     output,
   };
@@ -69,7 +72,11 @@ export function respond(outcome: Outcome, more: JsonObject = {}): Answer {
       is_fully_successful: isFullySuccessful(outcome),
       reasons: outcome.verification.reasons,
     },
-    runtime: { duration_ms: outcome.durationMs, exit_code: outcome.error === null ? 0 : 1, fuel_consumed: 0 },
+    runtime: {
+      duration_ms: outcome.durationMs,
+      exit_code: outcome.error === null ? 0 : 1,
+      fuel_consumed: outcome.fuel ?? 0,
+    },
   };
   const failed = (status: number, error: string, message: string): Answer => ({
     status,
@@ -91,6 +98,11 @@ export function respond(outcome: Outcome, more: JsonObject = {}): Answer {
         "the effect happened, but the response does not fit the action's schema",
       );
     case "failed":
+      if (outcome.error === "overloaded")
+        return {
+          ...failed(503, "overloaded", "too many calls wait for a runner; nothing of this one left the gate"),
+          headers: { "retry-after": "1" },
+        };
       return failed(
         502,
         "action_execution_failed",

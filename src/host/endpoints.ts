@@ -67,7 +67,7 @@ export class Endpoints {
     const trust = place.tls === "off" ? null : this.trust(ca);
     const dialled = this.deps.dial(address, port);
     const inner = scheme === "https" || scheme === "tls" ? trust : null;
-    return { address, trust, target: { scheme, host, ...dialled, trust: inner } };
+    return { address, trust, target: { scheme, host, ...dialled, trust: inner, owner: "" } };
   }
 
   /** Forgets the address of a name that could not be dialled, so that the next call asks again. */

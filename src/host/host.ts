@@ -3,8 +3,10 @@ import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
 import { type Connections, NO_CONNECTIONS } from "../core/plan/connections.ts";
 import type { SecretSource } from "../core/secrets.ts";
+import { selfCommand } from "../core/self.ts";
 import type { Brokers } from "./broker.ts";
-import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+import { DatabaseBroker } from "./database/broker.ts";
+import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 import { Endpoints } from "./endpoints.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
@@ -13,6 +15,7 @@ import { isPublicAddress } from "./http/addresses.ts";
 import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
 import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
+import { type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
 import { QueueBroker } from "./queue/broker.ts";
@@ -31,10 +34,14 @@ export interface HostOptions {
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
   readonly mailTimeouts?: Partial<MailTimeouts>;
+  /** How to start this program again; itself by default. */
+  readonly self?: readonly string[];
   /** Endpoints that plans may name; none by default. */
   readonly connections?: Connections;
   /** Where brokers get credentials from, through the door; nowhere when null or absent. */
   readonly secrets?: SecretSource | null;
+  /** Requests to public addresses go through it; `[[egress.local]]` targets never do. */
+  readonly proxy?: ProxySetting;
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Replacements for tests alone: no setting and no environment variable leads here. */
@@ -55,7 +62,7 @@ export interface HostStats {
 /** The brokers of one gate. */
 export interface Host {
   /** Opens the door of one granted call. After `close` it is shut from the start. */
-  door(request: DoorRequest): HostDoor;
+  door(request: DoorRequest): GuardedDoor;
   stats(): HostStats;
   /** Closes every door and connection; resolves when nothing can happen any more. */
   close(): Promise<void>;
@@ -77,6 +84,7 @@ export function createHost(options: HostOptions = {}): Host {
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+    proxy: options.proxy === undefined ? null : readProxy(options.proxy),
   });
   const fs = new FsBroker({
     kernel: testing.kernel ?? linuxKernel(),
@@ -85,6 +93,8 @@ export function createHost(options: HostOptions = {}): Host {
     roots: options.fsRoots ?? [],
   });
   const connections = options.connections ?? NO_CONNECTIONS;
+  const self = options.self ?? selfCommand;
+  const database = new DatabaseBroker({ clock, connections: connections.database, self });
   const endpoints = new Endpoints({
     clock,
     resolve,
@@ -113,7 +123,7 @@ export function createHost(options: HostOptions = {}): Host {
     connections: connections.storage,
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
   });
-  const brokers: Brokers = { http, fs, database: null, mail, queue, storage };
+  const brokers: Brokers = { http, fs, database, mail, queue, storage };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 
@@ -126,7 +136,7 @@ class RunningHost implements Host {
     this.deps = deps;
   }
 
-  door(request: DoorRequest): HostDoor {
+  door(request: DoorRequest): GuardedDoor {
     const signal = this.closed ? AbortSignal.abort() : request.signal;
     const door = createDoor({
       ...request,

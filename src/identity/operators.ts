@@ -24,6 +24,10 @@ export interface Operator {
   readonly tenant: string | null;
 }
 
+/** As many as one entry of the log can name. */
+const MOST_OPERATORS = 1024;
+const MOST_PRINCIPALS = 256;
+
 /** Who may act as an operator. Throws `operator_config_invalid` on what could let one person count as two. */
 export class OperatorDirectory {
   private readonly entries: readonly { readonly operator: Operator; readonly tokenHash: Buffer }[];
@@ -46,6 +50,7 @@ export class OperatorDirectory {
       ids.add(operator.id);
       keys.add(operator.thumbprint);
       tokens.add(tokenHash.toString("hex"));
+      if (entries.length === MOST_OPERATORS) throw invalid(operator.id, `is one more than ${MOST_OPERATORS}`);
       entries.push({ operator, tokenHash });
     }
     this.entries = entries;
@@ -80,6 +85,7 @@ function readOperator(config: OperatorConfig): Operator {
   if (config.token_sha256 !== undefined && !/^[0-9a-f]{64}$/.test(config.token_sha256))
     throw invalid(id, "has a token_sha256 that is not 64 lower-case hex digits");
   if (!principals.every(isPrincipalName)) throw invalid(id, "has a principal that is not a principal's name");
+  if (principals.length > MOST_PRINCIPALS) throw invalid(id, `has more than ${MOST_PRINCIPALS} principals`);
   if (tenant !== undefined && !isTenantName(tenant))
     throw invalid(id, "has a tenant that is not a tenant's name");
   return { id, thumbprint, principals: [...principals], tenant: tenant ?? null };

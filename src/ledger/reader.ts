@@ -109,9 +109,14 @@ export class LedgerReader {
     return this.history.isRepudiated(seq) ? "repudiated" : "valid";
   }
 
-  /** An entry that must be of a type and validly signed, for decisions that rest on it. Throws `ledger_damaged`. */
+  /**
+   * An entry that must be of a type and validly signed, for decisions that rest on it. Throws `ledger_damaged`, and
+   * `entry_repudiated` where the key that signed it has been revoked for it.
+   */
   trusted<T extends EntryType>(seq: number, type: T): Extract<EntryPayload, { readonly type: T }> {
     const entry = this.entry(seq);
+    if (entry?.status === "repudiated")
+      throw new LedgerError("entry_repudiated", `entry ${seq} was signed by a key that has been revoked`);
     if (entry === null || entry.status !== "valid" || entry.payload.type !== type)
       throw new LedgerError("ledger_damaged", `entry ${seq} is not a validly signed ${type}`, {
         hint: "run latchgate verify",

@@ -1,33 +1,24 @@
 import type { Database, Statement } from "bun:sqlite";
-import type { KeyObject } from "node:crypto";
 import { rfc3339 } from "../core/clock.ts";
 import { uuidv7Maker } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import type { KeyHistory, RotatablePurpose } from "../keys/history.ts";
-import type { Ed25519Jwk, P256Jwk } from "../keys/jwk.ts";
-import { signWithCheckpointKeys } from "./checkpoint-keys.ts";
-import { type EntryPayload, project } from "./entry/entry.ts";
-import { leafHash, signEntry } from "./entry/jws.ts";
+import { type EntryPayload, isFault, readPayload } from "./entry/entry.ts";
+import { openJws, signEntry, verifyJws } from "./entry/jws.ts";
 import { type EntryBody, type EntryType, PAYLOADS } from "./entry/types.ts";
 import { LedgerError } from "./errors.ts";
-import { possess } from "./key-possession.ts";
+import { entryKeyAt } from "./key-revocation.ts";
 import type { Keyring } from "./keyring.ts";
 import { type LoadedLog, loadLog } from "./load.ts";
 import { LogClock, type ReadTime } from "./log-clock.ts";
 import type { Mirrors } from "./mirrors.ts";
-import { destroyRetiredKeys } from "./retired-keys.ts";
-import {
-  type PreparedRevocation,
-  type RevocationRefused,
-  type RevokedKey,
-  Revoker,
-  type WantedRevocation,
-} from "./revoker.ts";
-import { SCHEMA_VERSION } from "./store/database.ts";
+import { EntryStore, openLog } from "./open-log.ts";
+import type { PreparedRevocation, RevocationRefused, RevokedKey, WantedRevocation } from "./revoker.ts";
 import { type Payload, PayloadWriter } from "./store/payloads.ts";
 import { type PrunedPayloads, Pruner, type WantedPruning } from "./store/pruner.ts";
 import type { CompactTree } from "./tree.ts";
 import { TreeStore } from "./tree-store.ts";
+import { type LogEnd, WriterKeys } from "./writer-keys.ts";
 
 /** An entry as it stands in the log. */
 export interface Appended {
@@ -47,8 +38,9 @@ export interface LedgerTransaction {
    * time, which may stand before it.
    */
   readonly now: number;
-  /** Whatever the writer's owner wants every act to see. */
   newId(): string;
+  /** The entry at `seq` when a key in good standing has signed it there, for decisions that rest on it; else null. */
+  trusted(seq: number): EntryPayload | null;
   append<T extends EntryType>(type: T, body: EntryBody<T>): Appended;
   rotate(purpose: RotatablePurpose): { readonly previous: string; readonly kid: string };
   /** Makes ready what a revocation needs before the recovery key's holder can sign it. */
@@ -90,53 +82,46 @@ export class LedgerWriter {
   private readonly options: WriterOptions;
   private readonly payloads: PayloadWriter;
   private readonly newId: () => string;
-  private readonly insert: Statement;
+  private readonly entries: EntryStore;
   private readonly last: Statement<{ seq: number; hash: Uint8Array }, []>;
   private readonly log: string;
-  private readonly history: KeyHistory;
+  private readonly signing: WriterKeys;
   private readonly tree: CompactTree;
   private readonly nodes: TreeStore;
   private head: string | null;
-  private kid: string;
-  private key: KeyObject;
-  private readonly revoker: Revoker;
   private readonly clock: LogClock;
   private readonly pruner: Pruner;
   private broken = false;
   /** Entries that no checkpoint covers yet; those about checkpoints don't count. */
   private fresh: number;
-  /** Whether a key has been retired since retired ones were last destroyed. */
-  private retired = true;
 
   constructor(options: WriterOptions) {
     this.options = options;
     this.payloads = new PayloadWriter(options.payloads);
     this.newId = uuidv7Maker(options.now);
-    this.insert = options.db.query(
-      `INSERT INTO entries (seq, id, type, time_ms, trace_id, tenant, principal, action_id, decision, jws, hash)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
+    this.entries = new EntryStore(options.db);
     this.last = options.db.query("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1");
-    const loaded = loadLog(options.db) ?? this.create();
+    const { db, payloads, keyring, mirrors, checkpointOverlapMs: overlapMs = 0 } = options;
+    const loaded = loadLog(db) ?? this.create();
     this.log = loaded.log;
-    this.history = loaded.history;
     this.tree = loaded.tree;
-    this.nodes = new TreeStore(options.db);
-    options.mirrors?.check(loaded.log, loaded.tree.size, (size) => this.nodes.root(size));
+    this.nodes = new TreeStore(db);
+    mirrors?.check(loaded.log, loaded.tree.size, (size) => this.nodes.root(size));
     this.head = loaded.head;
-    this.fresh = uncovered(options.db);
-    const evidence = this.history.current("evidence");
-    this.kid = evidence.kid;
-    this.key = options.keyring.load("evidence", evidence.kid);
-    // Every key in force is there before any retired one goes.
-    for (const purpose of ["checkpoint", "lease"] as const)
-      options.keyring.load(purpose, this.history.current(purpose).kid);
-    this.revoker = new Revoker(options.db, options.keyring, this.history, this.log);
-    this.clock = new LogClock(options.db, options.now);
-    this.pruner = new Pruner(options.db, options.payloads);
+    this.fresh = uncovered(db);
+    this.signing = new WriterKeys({ db, keyring, history: loaded.history, log: loaded.log, overlapMs });
+    this.clock = new LogClock(db, options.now);
+    this.pruner = new Pruner(db, payloads);
     this.pruner.finish();
     this.pruner.sweepOrphans();
-    this.destroyRetired();
+    // Every key in force was there before any retired one goes.
+    this.signing.destroyRetired(() => this.clock.read().effective);
+  }
+
+  private create(): LoadedLog {
+    const { db, keyring, mirrors, now, gateVersion } = this.options;
+    mirrors?.checkEmpty();
+    return openLog(db, { keyring, now: now(), newId: this.newId, gateVersion });
   }
 
   /** The latest time that the log has seen, milliseconds. */
@@ -149,46 +134,7 @@ export class LedgerWriter {
   }
 
   get keys(): KeyHistory {
-    return this.history;
-  }
-
-  /** Opens a new log: four keys, and the entry that introduces them, signed by the first of them. */
-  private create(): LoadedLog {
-    const { keyring, now, gateVersion, db, mirrors } = this.options;
-    mirrors?.checkEmpty();
-    const evidence = keyring.create("evidence");
-    const keys = {
-      evidence: evidence.jwk as Ed25519Jwk, // made as such for this purpose
-      checkpoint: keyring.create("checkpoint").jwk as Ed25519Jwk,
-      lease: keyring.create("lease").jwk as P256Jwk,
-      recovery: keyring.create("recovery").jwk as Ed25519Jwk,
-    };
-    const time = now();
-    const payload = {
-      v: 1,
-      log: this.newId(),
-      seq: 0,
-      id: this.newId(),
-      type: "log.opened",
-      time: rfc3339(time),
-      prev: null,
-      schema: SCHEMA_VERSION,
-      gate_version: gateVersion,
-      keys,
-    } as const;
-    const jws = signEntry(payload as unknown as Json, evidence.kid, evidence.key);
-    db.transaction(() => this.store(payload as EntryPayload, jws))();
-    const loaded = loadLog(db);
-    if (loaded === null) throw new Error("the opening entry was not stored");
-    return loaded;
-  }
-
-  private store(payload: EntryPayload, jws: string): Buffer {
-    const p = project(payload);
-    const hash = leafHash(jws);
-    const columns = [p.trace_id, p.tenant, p.principal, p.action_id, p.decision];
-    this.insert.run(payload.seq, p.id, p.type, p.time_ms, ...columns, jws, hash);
-    return hash;
+    return this.signing.history;
   }
 
   /**
@@ -208,17 +154,9 @@ export class LedgerWriter {
     const [results] = await Promise.all([this.commit(tasks, time, leaves), stored]);
     this.pruner.destroyMarked();
     // Only now is the new key's entry durable: before, the old key may still be the one in force after a crash.
-    if (this.retired) this.destroyRetired();
+    this.signing.destroyRetired(() => this.clock.read().effective);
     this.broken = false;
     return results;
-  }
-
-  /** An old key must not sign again. Keys that still sign checkpoints beside the new one stay until their time is over. */
-  private destroyRetired(): void {
-    const { db, keyring, checkpointOverlapMs = 0 } = this.options;
-    const now = this.clock.read().effective;
-    destroyRetiredKeys(this.history, keyring, { db, now, overlapMs: checkpointOverlapMs });
-    this.retired = false;
   }
 
   /** Blocks until the entries are synced. */
@@ -250,14 +188,38 @@ export class LedgerWriter {
       db: this.options.db,
       now: time.effective,
       newId: this.newId,
+      trusted: (seq) => this.trusted(seq),
       append: (type, body) => this.append(type, body, now, leaves),
-      rotate: (purpose) => this.rotate(purpose, now, leaves),
-      prepareRevocation: (wanted) => this.revoker.prepare(wanted, this.tree.size + leaves.length),
+      rotate: (purpose) => this.signing.rotate(purpose, this.end(now, leaves)),
+      prepareRevocation: (wanted) => this.signing.prepareRevocation(wanted, this.tree.size + leaves.length),
       prune: (wanted) =>
         this.pruner.prune(wanted, (body) => this.append("payload.pruned", body, now, leaves)),
-      revoke: (statement) => this.revoke(statement, now, leaves),
+      revoke: (statement) => this.signing.revoke(statement, this.end(now, leaves)),
     };
     return act(tx, task.input as never);
+  }
+
+  private trusted(seq: number): EntryPayload | null {
+    const row = this.options.db
+      .query<{ jws: string }, [number]>("SELECT jws FROM entries WHERE seq = ?")
+      .get(seq);
+    const opened = row === null ? null : openJws(row.jws);
+    const payload = opened === null ? null : readPayload(opened.payload);
+    if (opened === null || payload === null || isFault(payload) || payload.seq !== seq) return null;
+    const { history } = this.signing;
+    const key = entryKeyAt(history, opened.kid, seq, payload);
+    return key !== null && verifyJws(opened, key) && !history.isRepudiated(seq) ? payload : null;
+  }
+
+  /** Where the log ends now, and at each look again. */
+  private end(now: number, leaves: Buffer[]): LogEnd {
+    const position = () => this.tree.size + leaves.length;
+    return {
+      get seq() {
+        return position();
+      },
+      append: (type, body) => void this.append(type, body, now, leaves),
+    };
   }
 
   private append<T extends EntryType>(type: T, body: EntryBody<T>, now: number, leaves: Buffer[]): Appended {
@@ -267,68 +229,14 @@ export class LedgerWriter {
     // An entry that no verifier would take must never be signed: it would condemn the whole log.
     const fault = PAYLOADS.get(type)?.(payload, type) ?? null;
     if (fault !== null) throw new LedgerError("ledger_failed", `an entry does not fit its schema: ${fault}`);
-    const jws = signEntry(payload as unknown as Json, this.kid, this.key);
-    const hash = this.store(payload as unknown as EntryPayload, jws);
+    const { kid, key } = this.signing.evidence;
+    const jws = signEntry(payload as unknown as Json, kid, key);
+    const hash = this.entries.write(payload as unknown as EntryPayload, jws);
     leaves.push(hash);
     if (type !== "checkpoint.anchored") this.fresh++;
     this.head = hash.toString("hex");
     this.clock.appended(type, now);
     return { seq, id, jws, leafHash: this.head, time: now };
-  }
-
-  /** Replaces a key: file first, then the entry; which key is in force is what the log says, at every crash point. */
-  private rotate(
-    purpose: RotatablePurpose,
-    now: number,
-    leaves: Buffer[],
-  ): { previous: string; kid: string } {
-    const previous = this.history.current(purpose).kid;
-    const fresh = this.options.keyring.create(purpose);
-    const seq = this.tree.size + leaves.length;
-    this.append(
-      "key.rotated",
-      {
-        purpose,
-        previous_kid: previous,
-        jwk: fresh.jwk,
-        kid: fresh.kid,
-        possession: possess(purpose, fresh.key, this.log, seq, fresh.kid),
-      },
-      now,
-      leaves,
-    );
-    if (!this.history.rotate(purpose, fresh.jwk, seq)) throw new Error("the new key was not admitted");
-    this.retired = true;
-    if (purpose === "evidence") {
-      this.kid = fresh.kid;
-      this.key = fresh.key;
-    }
-    return { previous, kid: fresh.kid };
-  }
-
-  /**
-   * Ends a key by the word of the recovery key. An evidence key's successor signs the entry; keys that came in by an
-   * entry which does not stand any more are replaced at once.
-   */
-  private revoke(statement: string, now: number, leaves: Buffer[]): RevokedKey | RevocationRefused {
-    const seq = this.tree.size + leaves.length;
-    const judged = this.revoker.judge(statement, seq);
-    if ("refused" in judged) return judged;
-    const { body, key } = judged;
-    if (body.purpose === "evidence" && body.successor !== null && key !== null) {
-      this.kid = body.successor.kid;
-      this.key = key;
-    }
-    this.append("key.revoked", body, now, leaves);
-    const { purpose, kid, size } = body;
-    if (!this.history.revoke({ purpose, kid, size, successor: body.successor?.jwk ?? null }, seq))
-      throw new Error("the revocation does not follow from the key history");
-    this.retired = true;
-    const replaced = (["checkpoint", "lease"] as const).filter((other) =>
-      this.history.isRepudiated(this.history.current(other).validFromSeq - 1),
-    );
-    for (const other of replaced) this.rotate(other, now, leaves);
-    return { purpose, kid, size, successor: body.successor?.kid ?? null, also_replaced: replaced };
   }
 
   /** How many entries wait for a checkpoint. */
@@ -339,21 +247,22 @@ export class LedgerWriter {
   /** Signs and stores a checkpoint of the log as it is. Between groups only. */
   checkpoint(): string {
     if (this.broken) throw new Error("the ledger writer is busy or has failed before");
-    const { db, keyring, checkpointOverlapMs = 0 } = this.options;
+    const { db } = this.options;
     const size = this.tree.size;
     const root = this.tree.root();
-    const overlap = { db, now: this.clock.read().effective, overlapMs: checkpointOverlapMs };
-    const note = signWithCheckpointKeys(this.log, { size, root }, this.history, keyring, overlap);
+    const now = this.clock.read().effective;
+    const note = this.signing.signCheckpoint({ size, root }, now);
     db.query("INSERT OR IGNORE INTO checkpoints (size, root, note) VALUES (?, ?, ?)").run(size, root, note);
     this.fresh = 0;
     this.options.mirrors?.append(note);
-    this.destroyRetired();
+    // Those that signed beside the new one may have had their time.
+    this.signing.destroyRetiredNow(now);
     return note;
   }
 
   /** Signs a checkpoint, folds the write-ahead logs into the files and closes both. Returns the checkpoint's note. */
   close(): string {
-    this.revoker.forget();
+    this.signing.close();
     const note = this.checkpoint();
     this.options.mirrors?.close();
     this.pruner.close();

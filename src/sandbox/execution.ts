@@ -3,6 +3,7 @@ import { messageOf } from "../core/errors.ts";
 import type { HostCall, HostDoor } from "../core/host-call.ts";
 import { type Json, JsonError, parseJson } from "../core/json.ts";
 import type { CallLimits } from "../core/plan.ts";
+import { PAGE_BYTES } from "./component/bounds.ts";
 import { decodeHostCall, encodeHostAnswer } from "./host-calls.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import type { FailureStatus, LogLine, RunOutcome } from "./outcome.ts";
@@ -14,12 +15,17 @@ import {
   MOST_DETAIL_BYTES,
   MOST_LOG_BYTES,
   MOST_LOGS,
+  type ResourceUse,
+  type TrapKind,
+  USE_BYTES,
 } from "./protocol/message.ts";
 import type { WorldFunction } from "./wit/world.ts";
 
 export interface RunRequest {
   /** Of a registered component. */
   readonly digest: string;
+  /** Whose call it is: an operator's component serves each tenant from a process of its own. */
+  readonly tenant: string;
   /** JSON text. */
   readonly task: string;
   readonly limits: CallLimits;
@@ -41,6 +47,11 @@ export interface RunnerLink {
 /** Output is JSON around base64 of the response, with its headers and a path. */
 export function outputLimit(limits: CallLimits): number {
   return Math.ceil(limits.responseBytes / 3) * 4 + 262_144;
+}
+
+/** Pages of 64 KiB that a component may have. */
+export function pageLimit(limits: CallLimits): number {
+  return Math.min(65_536, Math.max(1, Math.floor((limits.memoryMb * 1_048_576) / PAGE_BYTES)));
 }
 
 /** A host call carries a request, or what the task already holds. */
@@ -66,6 +77,7 @@ export class Execution {
   private link: { readonly runner: RunnerLink; readonly call: number } | null = null;
   private asking = false;
   private ioCalls = 0;
+  private use: ResourceUse | null = null;
   private readonly logs: LogLine[] = [];
   private onEnd: () => void = () => {};
 
@@ -88,6 +100,12 @@ export class Execution {
     return this.over;
   }
 
+  /** Whole milliseconds until the deadline, as a runner is told them. */
+  get timeLeftMs(): number {
+    const left = Math.floor(this.request.deadline - this.clock.monotonic());
+    return Math.min(Math.max(0, left), 0x7fff_ffff);
+  }
+
   /** Called once, when the call is over. */
   whenOver(listener: () => void): void {
     this.onEnd = listener;
@@ -108,6 +126,10 @@ export class Execution {
     this.end({ status, detail, ...this.facts() });
   }
 
+  private trap(kind: TrapKind, detail: string): void {
+    this.end({ status: "trap", kind, detail, ...this.facts() });
+  }
+
   /** Longest payload that the runner may send about this call. */
   limit(kind: number): number {
     switch (kind) {
@@ -117,9 +139,9 @@ export class Execution {
       case FRAME.log:
         return MOST_LOG_BYTES + 1;
       case FRAME.returned:
-        return outputLimit(this.request.limits) + 1;
+        return outputLimit(this.request.limits) + 1 + USE_BYTES;
       case FRAME.ended:
-        return MOST_DETAIL_BYTES + 1;
+        return MOST_DETAIL_BYTES + 2 + USE_BYTES;
       default:
         throw new ProtocolError(`frame of unknown kind ${kind}`);
     }
@@ -139,20 +161,31 @@ export class Execution {
         this.logs.push(decodeLog(payload));
         return false;
       case FRAME.returned: {
-        const { ok, text } = decodeReturned(payload);
+        const { use, ok, text } = decodeReturned(payload);
         this.link = null;
+        this.used(use);
         this.returned(ok, text);
         return true;
       }
       case FRAME.ended: {
-        const { reason, detail } = decodeEnded(payload);
+        const { use, reason, kind, detail } = decodeEnded(payload);
         this.link = null;
-        this.fail(reason, detail);
+        this.used(use);
+        if (reason === "trap") this.trap(kind ?? "other", detail);
+        else this.fail(reason, detail);
         return true;
       }
       default:
         throw new ProtocolError(`frame of unknown kind ${kind}`);
     }
+  }
+
+  /** The runner counted; what no honest count can be is refused. */
+  private used(use: ResourceUse): void {
+    const { limits } = this.request;
+    if (use.fuel > limits.fuel || use.peakPages > pageLimit(limits))
+      throw new ProtocolError("more used than the call may use");
+    this.use = use;
   }
 
   private readonly aborted = () => this.fail("cancelled", "the call was cancelled");
@@ -186,7 +219,7 @@ export class Execution {
       if (this.over || this.link === null) return;
       this.link.runner.answer(this.link.call, encodeHostAnswer(declared, answer));
     } catch (error) {
-      this.fail("trap", `the host could not answer ${declared.name}: ${messageOf(error)}`);
+      this.trap("host", `the host could not answer ${declared.name}: ${messageOf(error)}`);
     }
   }
 
@@ -213,6 +246,8 @@ export class Execution {
     return {
       ioCalls: this.ioCalls,
       durationMs: Math.round(this.clock.monotonic() - this.started),
+      fuel: this.use?.fuel ?? null,
+      peakMemoryBytes: this.use === null ? null : this.use.peakPages * PAGE_BYTES,
       logs: [...this.logs],
     };
   }

@@ -1,8 +1,10 @@
 import { sha256Hex } from "../core/bytes.ts";
-import { checkMemories } from "./component/bounds.ts";
-import { ComponentError } from "./component/cursor.ts";
+import { boundCore, checkMemories } from "./component/bounds.ts";
+import { ComponentError, unsupported } from "./component/cursor.ts";
 import type { LinkPlan } from "./component/plan.ts";
 import { readComponent } from "./component/reader.ts";
+import { METER_NAMESPACE } from "./meter/additions.ts";
+import { meterModule } from "./meter/meter.ts";
 import type { InterfaceName } from "./wit/world.ts";
 
 /** Built-in components may share a runner; one that an operator brought has runners of its own. */
@@ -13,6 +15,7 @@ export interface IngestedComponent {
   /** `sha256:` and 64 digits of lower-case hex, of the component as it was given. */
   readonly digest: string;
   readonly origin: ComponentOrigin;
+  /** Its core modules, metered. */
   readonly cores: readonly Uint8Array[];
   readonly plan: LinkPlan;
   /** Interfaces of the world that it imports, such as `io-http`. */
@@ -31,11 +34,13 @@ export interface IngestOptions {
   readonly validate: Validator | null;
 }
 
+/** Of a memory of 32 bits; each call has a lower limit of its own. */
+const MOST_PAGES = 65_536;
 const LARGEST = 32 * 1024 * 1024;
 
 /**
  * Checks a component: its digest before anything else is looked at, then its structure against the world, then its
- * validity as a whole. Throws {@link ComponentError}.
+ * validity as a whole; then its core modules are metered. Throws {@link ComponentError}.
  */
 export async function ingestComponent(options: IngestOptions): Promise<IngestedComponent> {
   // Copied first: what was checked is what runs, whatever the caller does with its buffer.
@@ -48,7 +53,11 @@ export async function ingestComponent(options: IngestOptions): Promise<IngestedC
   if (bytes.byteLength > LARGEST)
     throw new ComponentError("component_too_large", `the component is larger than ${LARGEST} bytes`);
   const { cores, plan, imports } = readComponent(bytes);
-  checkMemories(cores);
+  checkMemories(cores, plan.steps);
+  // A component may give its modules more than they import: never a meter of its own.
+  if (plan.steps.some((step) => step.imports.some(({ namespace }) => namespace.startsWith(METER_NAMESPACE))))
+    throw unsupported("the namespace of the meter");
   if (options.validate !== null) await options.validate(bytes);
-  return { digest, origin: options.origin, cores, plan, imports };
+  const metered = cores.map((core) => meterModule(boundCore(core, { memoryPages: MOST_PAGES })));
+  return { digest, origin: options.origin, cores: metered, plan, imports };
 }

@@ -1,4 +1,5 @@
 import type { Json } from "../core/json.ts";
+import type { TrapKind } from "./protocol/message.ts";
 import type { LogLevel } from "./wit/world.ts";
 
 export interface LogLine {
@@ -13,6 +14,9 @@ export interface CallFacts {
   readonly ioCalls: number;
   /** From the call of `run` to its end, whole milliseconds. */
   readonly durationMs: number;
+  /** Fuel used and most memory had, as the runner counted them; null when it never said. */
+  readonly fuel: number | null;
+  readonly peakMemoryBytes: number | null;
   readonly logs: readonly LogLine[];
 }
 
@@ -22,12 +26,16 @@ export type RunOutcome =
   /** The component returned its error arm. */
   | ({ readonly status: "guest_error"; readonly message: string } & CallFacts)
   | ({ readonly status: FailureStatus; readonly detail: string } & CallFacts)
+  | ({ readonly status: "trap"; readonly kind: TrapKind; readonly detail: string } & CallFacts)
   /** Too many calls wait already; this one has not begun. */
   | { readonly status: "overloaded" };
 
 export type FailureStatus =
-  | "trap"
   | "deadline"
+  | "fuel_exhausted"
+  /** A trap after memory had been refused, or more memory at the start than is allowed. */
+  | "memory_limit"
+  | "stack_overflow"
   | "invalid_output"
   | "io_budget_exceeded"
   | "import_not_granted"

@@ -46,6 +46,17 @@ export class Anchoring {
     while (!this.closed && (await party.step(() => this.closed)));
   }
 
+  /** At a clean end: the newest checkpoint goes to every witness once more, and they have that long to answer. */
+  async finish(graceMs: number): Promise<void> {
+    clearInterval(this.timer);
+    this.submit();
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, graceMs);
+    await Promise.race([Promise.all(this.busy.values()), late.promise]);
+    clearTimeout(timer);
+    this.closed = true;
+  }
+
   /** Waits for what is under way; nothing is submitted any more. */
   async close(): Promise<void> {
     this.closed = true;

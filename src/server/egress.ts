@@ -3,12 +3,19 @@ import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import type { Connections } from "../core/plan/connections.ts";
 import { HTTP_METHODS } from "../core/plan.ts";
+import type { SecretSource } from "../core/secrets.ts";
 import type { Gate } from "../gate/gate.ts";
 import { createHost, type Host, type LocalEgress } from "../host/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** The brokers, with the roots and local targets that configuration opens. */
-export function openHost(config: Config, dir: string, fsRoot: string, connections: Connections): Host {
+/** The brokers, with the roots, local targets, connections, secrets and proxy that configuration opens. */
+export function openHost(
+  config: Config,
+  dir: string,
+  fsRoot: string,
+  connections: Connections,
+  secrets: SecretSource,
+): Host {
   const local: LocalEgress[] = config.egress.local.map((entry) => ({
     action: entry.action,
     methods: entry.methods.map((wanted) => {
@@ -23,10 +30,15 @@ export function openHost(config: Config, dir: string, fsRoot: string, connection
     port: entry.port,
     caFile: entry.ca_file === undefined ? null : resolve(dir, entry.ca_file),
   }));
+  const { proxy } = config.egress;
+  if (proxy === undefined && config.egress.proxy_secret !== undefined)
+    throw new StartError("config_invalid", "egress.proxy_secret: there is no egress.proxy to log in to");
   return createHost({
     fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
     localEgress: local,
     connections,
+    ...(proxy === undefined ? {} : { proxy: { url: proxy, secret: config.egress.proxy_secret ?? null } }),
+    secrets,
     ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
   });
 }

@@ -76,6 +76,11 @@ export function makeFront(
             cause: error,
           });
         }
+        if (error.code === "entry_repudiated")
+          throw new HttpFault(409, "entry_repudiated", "this rests on an entry whose key has been revoked", {
+            hint: "what such an entry says proves nothing any more; the operator runs latchgate verify",
+            cause: error,
+          });
         throw new HttpFault(
           503,
           "store_unavailable",

@@ -1,19 +1,24 @@
 import type { Gate } from "../gate/gate.ts";
+import type { Anchoring } from "./anchoring.ts";
 import { flushShed } from "./chores.ts";
 import type { Front } from "./front/index.ts";
+
+/** How long witnesses have for the last checkpoint. What they miss is sent to them first thing at the next start. */
+const LAST_ANCHOR_MS = 5_000;
 
 /** How long a call that was cut off at the deadline has to tell its caller. */
 const LAST_WORDS_MS = 1_000;
 
 /**
- * Stops a gate: no new calls, those under way end within the drain time, then the last entries, a checkpoint, and the
- * files are closed.
+ * Stops a gate: no new calls, those under way end within the drain time, then the last entries, a checkpoint that witnesses
+ * may still cosign, and the files are closed.
  */
 export async function stopGate(
   gate: Gate,
   front: Front,
   lock: { release(): void },
   reason: string,
+  anchoring: Anchoring | null,
 ): Promise<void> {
   const drainMs = gate.config.limits.drain_s * 1000;
   gate.state.draining = true;
@@ -29,6 +34,11 @@ export async function stopGate(
   await gate.sandbox.close();
   await flushShed(gate);
   await gate.ledger.act("stopGate", { reason });
+  if (anchoring !== null) {
+    // Whenever the one before was asked for.
+    await gate.ledger.checkpoint(Number.POSITIVE_INFINITY);
+    await anchoring.finish(LAST_ANCHOR_MS);
+  }
   gate.reader.close();
   await gate.ledger.close();
   lock.release();

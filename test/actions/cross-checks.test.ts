@@ -338,6 +338,16 @@ const files: [string, string, string[]][] = [
     ["fs.max_file_kb: 65 kb cannot fit into limits.request_kb 64"],
   ],
   [
+    "less fuel than its largest call takes",
+    fsText({
+      fs: { operation: "read", path: { $param: "path" }, allow: ["a"], max_file_kb: 10_240 },
+      ...only({ path: url }, ["path"]),
+      effects: ["fs_read"],
+      limits: { response_kb: 10_240 },
+    }),
+    ["limits.fuel: a call of this request_kb and response_kb may take 5623952"],
+  ],
+  [
     "a file larger than its response",
     fsText({
       fs: { operation: "read", path: { $param: "path" }, allow: ["a"], max_file_kb: 1025 },

@@ -141,6 +141,28 @@ const QUEUE: Members = {
   verify: { kind: "queue" },
   policy_params: ["exchange", "key", "tag"],
 };
+const DATABASE_SECTION: Members = {
+  connection: "orders",
+  access: "read",
+  statement: "select id from orders where customer = $1",
+  parameters: [{ $param: "customer" }],
+  tables: ["orders"],
+};
+
+const DATABASE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "orders_of",
+  version: "1.0.0",
+  summary: "Orders of a customer.",
+  risk: { level: "medium" },
+  effects: ["db_read"],
+  provider: "builtin:database",
+  params: { type: "object", required: ["customer"], properties: { customer: { type: "string" } } },
+  verify: { kind: "database" },
+};
+
+const present = (members: Members) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 
 const written = (members: Members) =>
   stringify(Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)), {
@@ -160,6 +182,9 @@ export const storageText = (changes: Members = {}) => written({ ...STORAGE, ...c
 
 /** A sound queue manifest, changed. */
 export const queueText = (changes: Members = {}) => written({ ...QUEUE, ...changes });
+/** A sound database manifest, its section and its other members changed. PostgreSQL's parser must be loaded. */
+export const databaseText = (section: Members = {}, changes: Members = {}) =>
+  written({ ...DATABASE, database: present({ ...DATABASE_SECTION, ...section }), ...changes });
 
 export const parse = (text: string): ManifestResult =>
   parseManifest({ file: "a.yaml", origin: "test", text });

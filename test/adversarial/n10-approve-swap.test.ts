@@ -242,9 +242,7 @@ describe("N10: a signed statement is about one call", () => {
     const signer = changes.foreignKey === true ? await freshKey() : own;
     const now = Math.floor(Date.now() / 1000);
     return new SignJWT({
-      approval_id: id,
-      plan_hash: shown.plan_hash,
-      request_hash: shown.request_hash,
+      ...shown.to_sign,
       decision: "approve",
       nonce: crypto.randomUUID(),
       iat: now,
@@ -258,11 +256,13 @@ describe("N10: a signed statement is about one call", () => {
   const approveWith = (scene: Scene, id: string, text: string): Promise<WireAnswer> =>
     scene.operator.call("POST", `/v1/approvals/${id}/approve`, JSON.stringify({ statement: text }));
 
-  const other = `sha256:${"0".repeat(64)}`;
+  const elsewhere = "01a205ba-0000-7000-8000-000000000000";
   test.each([
-    ["another plan hash", { payload: { plan_hash: other } }, 409],
-    ["another request hash", { payload: { request_hash: other } }, 409],
-    ["another approval", { payload: { approval_id: "01a205ba-0000-7000-8000-000000000000" } }, 409],
+    ["another call", { payload: { call: "0".repeat(64) } }, 409],
+    ["another place in the log", { payload: { seq: 1 } }, 409],
+    ["another log", { payload: { log: elsewhere } }, 409],
+    ["another approval", { payload: { approval_id: elsewhere } }, 409],
+    ["a member more", { payload: { plan_hash: "x" } }, 400],
     ["the other decision", { payload: { decision: "deny" } }, 409],
     ["a time that is over", { payload: { exp: 1 } }, 400],
     ["a time to come", { payload: { iat: 99_999_999_999, exp: 99_999_999_999 } }, 400],

@@ -111,7 +111,9 @@ test("an honest authority: the log, the status and verify say so, and openssl sa
 
   const told = await verifyWith(gate, [stamper.authority.root]);
   expect(told.code).toBe(0);
-  expect(told.report).toMatchObject({ verdict: "intact", anchored_to: status.anchored_to });
+  expect(told.report.verdict).toBe("intact");
+  // The last checkpoint is stamped while the gate ends.
+  expect(told.report.anchored_to).toBeGreaterThanOrEqual(status.anchored_to);
   const [stamp] = told.report.timestamps;
   expect(told.text).toContain(`the first ${stamp.size} entries are time-stamped at ${stamp.time} by Honest `);
   expect(told.text).not.toContain("\u001b");

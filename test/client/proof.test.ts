@@ -53,8 +53,8 @@ describe("a sender key", () => {
     });
 });
 
-test("an approval statement names plan and request and ends soon", async () => {
-  const claims = { approvalId: "a", planHash: "p", requestHash: "r", decision: "approve" } as const;
+test("an approval statement names the call and where it is held, and ends soon", async () => {
+  const claims = { approval_id: "a", call: "c", log: "l", seq: 7, decision: "approve" } as const;
   const statement = approvalStatement(key, claims, request.now);
   const { payload } = await jwtVerify(statement, EmbeddedJWK, {
     typ: "latchgate-approval+jws",
@@ -70,8 +70,9 @@ test("an approval statement names plan and request and ends soon", async () => {
   expect(String(nonce)).toMatch(/^[A-Za-z0-9_-]{22}$/);
   expect(rest).toEqual({
     approval_id: "a",
-    plan_hash: "p",
-    request_hash: "r",
+    call: "c",
+    log: "l",
+    seq: 7,
     decision: "approve",
     iat: 1_700_000_000,
     exp: 1_700_000_120,

@@ -20,6 +20,7 @@ const DETAIL: JsonObject = {
   principal: "uid:1001",
   plan_hash: "sha256:11",
   request_hash: "sha256:22",
+  to_sign: { approval_id: UUID, call: "33", log: OTHER_UUID, seq: 7 },
   approved_secrets: ["SMTP_TOKEN"],
   reasons: [{ code: "risk_hold", text: "high risk needs a person" }],
   plan: { kind: "http", method: "POST", url: "https://mail.example/send", body: "aGk=\u001b[1A\u202e" },
@@ -49,8 +50,9 @@ describe("approvals approve", () => {
     expect(thumbprint(protectedHeader.jwk as never)).toBe(bench.admin.operators.get("alice") ?? "none");
     expect(payload).toMatchObject({
       approval_id: UUID,
-      plan_hash: "sha256:11",
-      request_hash: "sha256:22",
+      call: "33",
+      log: OTHER_UUID,
+      seq: 7,
       decision: "approve",
     });
   });
@@ -185,15 +187,23 @@ describe("the other commands on holds", () => {
     const body = JSON.parse(bench.admin.calls(DENY)[0]?.body ?? "") as { reason: string; statement: string };
     expect(body.reason).toBe("not today");
     const { payload } = await jwtVerify(body.statement, EmbeddedJWK, { typ: "latchgate-approval+jws" });
-    expect(payload).toMatchObject({ approval_id: UUID, plan_hash: "sha256:11", decision: "deny" });
+    expect(payload).toMatchObject({
+      approval_id: UUID,
+      call: "33",
+      log: OTHER_UUID,
+      seq: 7,
+      decision: "deny",
+    });
   });
 
-  test("deny is unsigned when the plan is gone", async () => {
+  test("deny is signed all the same when the plan is gone", async () => {
     const { plan_hash: _, ...detail } = DETAIL;
     bench.admin.on(SHOW, { status: 200, body: detail });
     bench.admin.on(DENY, { status: 200, body: { decision: "deny", approval_id: UUID } });
     expect((await bench.run(["approvals", "deny", UUID, ...AS])).code).toBe(0);
-    expect(bench.admin.calls(DENY)[0]?.body).toBe('{"reason":null,"statement":null}');
+    const { statement } = JSON.parse(bench.admin.calls(DENY)[0]?.body ?? "") as { statement: string };
+    const { payload } = await jwtVerify(statement, EmbeddedJWK, { typ: "latchgate-approval+jws" });
+    expect(payload).toMatchObject({ approval_id: UUID, call: "33", decision: "deny" });
   });
 
   test("deny fails when the call has run", async () => {

@@ -14,7 +14,7 @@ import { payloadOf, readCheckpoints, readRows } from "../ledger/forge.ts";
 import { WireAgent, WireOperator } from "../wire-client.ts";
 
 const start = (config = "") =>
-  startGate({ policy: openPolicy(), files: { "README.md": "# hello\n" }, config });
+  startGate({ policy: openPolicy(), files: { "README.md": "# hello\n", "src/a.txt": "old" }, config });
 const read = (agent: WireAgent) => agent.execute("fs_read", { path: "README.md" });
 const keySet = (gate: GateProcess) =>
   JSON.parse(readFileSync(join(gate.dir, "keys/verifying-keys.json"), "utf8"));
@@ -162,4 +162,35 @@ test("the exported key set: whole, private, current, and never an input", async 
   expect(readFileSync(target, "utf8")).toBe("# hello\n");
   expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
   await restarted[Symbol.asyncDispose]();
+}, 30_000);
+
+test("a repudiated receipt answers nothing: replay and poll are refused, and nothing runs a second time", async () => {
+  const setup = await lived();
+  const first = setup.gate;
+  const agent = await WireAgent.connect(first.clientSocket);
+  const key = { "idempotency-key": "once" };
+  const again = { "idempotency-key": "twice" };
+  const write = (content: string, under: Record<string, string>) =>
+    agent.execute("fs_write", { path: "src/a.txt", content }, under);
+  expect((await agent.execute("fs_read", { path: "README.md" }, key)).status).toBe(200);
+  const ran = (await write("ran", again)).body.approval_id as string;
+  const waits = (await write("waits", { "idempotency-key": "waits" })).body.approval_id as string;
+  const operator = await WireOperator.of(first);
+  expect((await operator.approve(ran)).status).toBe(200);
+  await first.stop();
+  expect((await first.run(...words(setup))).code).toBe(0);
+  await using gate = await first.restart();
+  const refused = (status: number, error: string) => ({ status, body: { error } });
+  const receiptGone = refused(409, "receipt_repudiated");
+  // The lease key stands: only evidence was revoked.
+  expect(await agent.execute("fs_read", { path: "README.md" }, key)).toMatchObject(receiptGone);
+  expect(await write("ran", again)).toMatchObject(receiptGone);
+  expect(await agent.poll(ran)).toMatchObject(receiptGone);
+  const after = await WireOperator.of(gate);
+  expect(await after.approve(waits)).toMatchObject(refused(409, "call_repudiated"));
+  expect(await after.call("GET", `/v1/approvals/${waits}`)).toMatchObject(refused(409, "entry_repudiated"));
+  expect(readFileSync(join(gate.root, "src/a.txt"), "utf8")).toBe("ran");
+  expect((await read(agent)).status).toBe(200);
+  expect((await verify(gate)).code).toBe(0);
+  expect((await verify(gate, "--strict")).code).toBe(15);
 }, 30_000);

@@ -36,11 +36,12 @@ function verdicts(path: string, trust: string | null) {
       faults,
       independent,
       shipped: { verdict, exit_code, head, root, unresolved: unresolved.length },
+      told: report.first_damage,
     };
   } catch (error) {
     expect(error).toBeInstanceOf(LedgerError);
     const shipped = { verdict: "unreadable", exit_code: 1, head: null, root: null, unresolved: 0 };
-    return { faults, independent, shipped };
+    return { faults, independent, shipped, told: null };
   }
 }
 
@@ -125,14 +126,15 @@ test("both give the same verdict on every mutated ledger", () => {
   const disagreements: unknown[] = [];
   for (const mutation of ALL) {
     const { ledger } = damaged(mutation);
-    const { faults, independent, shipped } = verdicts(ledger, lived.fingerprint);
+    const { faults, independent, shipped, told } = verdicts(ledger, lived.fingerprint);
     const exit = `${shipped.exit_code}`;
     tally[exit] = (tally[exit] ?? 0) + 1;
     // Where bytes of the file are damaged, one reader may meet the damage where the other reads past it.
     const same = mutation.raw
       ? (independent.exit_code === 0) === (shipped.exit_code === 0) || damagedIndex(ledger)
       : independent.exit_code === shipped.exit_code && independent.verdict === shipped.verdict;
-    if (!same) disagreements.push({ name: mutation.name, independent, shipped, faults: faults.slice(0, 3) });
+    if (!same)
+      disagreements.push({ name: mutation.name, independent, shipped, told, faults: faults.slice(0, 3) });
   }
   expect(disagreements).toEqual([]);
   expect(ALL.length).toBeGreaterThanOrEqual(200);

@@ -1,15 +1,20 @@
-import type { Any } from "./primitives.ts";
+import { verify as checkSignature } from "node:crypto";
+import { type Any, decode, importKey, thumbprint } from "./primitives.ts";
 
 /** What entries may say after one another, as docs/evidence-format.md has it. */
 export class Rules {
   readonly grants = new Map<string, { readonly entry: Any; receipt: Any }>();
   receipts = 0;
+  private readonly receiptIds = new Set<string>();
   private readonly holds = new Map<string, Any>();
   private readonly proofs = new Set<string>();
   private readonly fault: (code: number, what: string) => void;
   private epoch = 0;
   private policy: string | null = null;
+  /** By thumbprint; null before the log has named any. */
+  private operators: Map<string, Any> | null = null;
   private latest = 0;
+  private last = "";
   private announced = false;
 
   constructor(fault: (code: number, what: string) => void) {
@@ -19,6 +24,7 @@ export class Rules {
   take(entry: Any): void {
     const rule = (good: boolean, what: string) => good || this.fault(10, `entry ${entry.seq}: ${what}`);
     this.times(entry, rule);
+    if (entry.time > this.last) this.last = entry.time;
     if (["lease.issued", "call.held", "call.granted"].includes(entry.type))
       rule(entry.epoch === this.epoch, "epoch");
     const hold = this.holds.get(entry.type === "call.granted" ? entry.cause.approval_id : entry.approval_id);
@@ -29,11 +35,14 @@ export class Rules {
     } else if (entry.type === "policy.changed") {
       rule(entry.previous === this.policy, "policy");
       this.policy = entry.policy_version;
+    } else if (entry.type === "operators.loaded") {
+      this.operators = new Map(entry.operators.map((one: Any) => [one.jkt, one]));
     } else if (entry.type === "call.held") {
       rule(hold === undefined, "approval id used twice");
       this.holds.set(entry.approval_id, { ...entry, approvers: new Set() });
     } else if (entry.type === "approval.decided") {
       rule(hold?.call.commitment === entry.call.commitment, "decision without its held call");
+      if (hold !== undefined) this.decision(entry, hold, rule);
       if (entry.decision !== "approve") this.holds.delete(entry.approval_id);
       else if (hold !== undefined) {
         rule(entry.operator !== null && entry.operator.jkt !== hold.jkt, "approver");
@@ -51,12 +60,15 @@ export class Rules {
       else {
         const same = hold?.call.commitment === entry.call.commitment && hold.approvers.size >= hold.quorum;
         const named = entry.approvers.length === hold?.approvers.size;
+        rule(hold?.expires > this.last, "an approval whose time was over");
         rule(same && named && entry.approvers.every((jkt: string) => hold.approvers.has(jkt)), "approval");
         this.holds.delete(approval_id);
       }
       this.proofs.add(proof);
     } else if (entry.type === "call.receipt") {
       this.receipts++;
+      rule(!this.receiptIds.has(entry.receipt_id), "receipt id used twice");
+      this.receiptIds.add(entry.receipt_id);
       const grant = this.grants.get(entry.grant_id);
       if (!grant || grant.receipt) return void rule(false, "a receipt without its open grant");
       grant.receipt = entry;
@@ -64,8 +76,10 @@ export class Rules {
         " ",
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
-      const { hosts, paths, connections } = grant.entry.granted;
-      for (const { kind, origin, path, connection, reached } of entry.effects) {
+      const { hosts, paths, connections, secrets } = grant.entry.granted;
+      for (const { kind, origin, path, connection, reached, secrets: sent = [] } of entry.effects) {
+        const known = reached === "none" || sent.every((name: string) => secrets.includes(name));
+        rule(known, "credential outside");
         const [granted, wanted] =
           kind === "http"
             ? [hosts, new URL(origin).hostname.replace(/^\[|\]$/g, "")]
@@ -74,6 +88,38 @@ export class Rules {
               : [connections, connection];
         rule(reached === "none" || granted.includes(wanted), "effect outside");
       }
+    }
+  }
+
+  /** Who decided, and the operator's own word on it. */
+  private decision(entry: Any, hold: Any, rule: (good: boolean, what: string) => unknown): void {
+    const { operator, statement, approval_id, decision, log } = entry;
+    const signed = (good: boolean) => good || this.fault(11, `entry ${entry.seq}: the operator's statement`);
+    if (operator === null) return void signed(statement === null);
+    const known = this.operators?.get(operator.jkt);
+    const may = [null, entry.tenant].includes(known?.tenant) && known.id === operator.id;
+    const own = decision === "approve" && known?.principals.includes(entry.principal);
+    rule(this.operators === null || (may && !own), "an operator who may not decide this");
+    if (operator.method !== "signed_statement" || statement === null)
+      return void signed(operator.method !== "signed_statement" && statement === null);
+    try {
+      const [head = "", body = "", mark = "", ...rest] = statement.split(".");
+      const header = JSON.parse(`${decode(head, "base64url")}`);
+      const claims = JSON.parse(`${decode(body, "base64url")}`);
+      const key = importKey(header.jwk);
+      const form = Object.keys(header).sort().join() === "alg,jwk,typ" && rest.length === 0;
+      signed(form && header.alg === "ES256" && header.typ === "latchgate-approval+jws");
+      signed(thumbprint(header.jwk) === operator.jkt && key?.asymmetricKeyType === "ec");
+      const signature = { key: key as Any, dsaEncoding: "ieee-p1363" } as const;
+      const bytes = decode(mark, "base64url") ?? Buffer.alloc(0);
+      signed(checkSignature("sha256", Buffer.from(`${head}.${body}`), signature, bytes));
+      signed(claims.approval_id === approval_id && claims.decision === decision);
+      const names = Object.keys(claims).sort().join();
+      const whole = names === "approval_id,call,decision,exp,iat,log,nonce,seq";
+      const here = claims.call === hold.call.commitment && claims.seq === hold.seq && claims.log === log;
+      signed(whole ? here : this.operators === null);
+    } catch {
+      signed(false);
     }
   }
 

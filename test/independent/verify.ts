@@ -127,6 +127,14 @@ export function verifyLedger(path: string, trust: string | null): Verdict {
     if (!good) fault(11, `the checkpoint of ${size} entries is not signed`);
   }
 
+  function node({ level, idx, hash }: Any): void {
+    const leafCount = 2 ** level;
+    const below =
+      Number.isInteger(idx) && level >= 1 ? leaves.slice(idx * leafCount, (idx + 1) * leafCount) : [];
+    const whole = below.length === leafCount && idx >= 0 && hash instanceof Uint8Array;
+    if (!whole || !treeRoot(below).equals(hash)) fault(13, `the node ${idx} of level ${level} differs`);
+  }
+
   function column(row: Any, name: string, value: unknown): void {
     if (row[name] !== value) fault(13, `entry ${row.seq}: the column ${name} differs`);
   }
@@ -155,6 +163,7 @@ export function verifyLedger(path: string, trust: string | null): Verdict {
       }
       for (const row of all("checkpoints", "size")) checkpoint(row);
       for (const row of all("grants", "seq")) sideTable.set(row.seq, row);
+      for (const row of all("nodes", "level, idx")) node(row);
     } finally {
       db.close();
     }

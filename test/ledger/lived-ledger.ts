@@ -88,7 +88,9 @@ async function live(gate: GateProcess, url: string): Promise<void> {
     if (answer.status !== 202) throw new Error(answer.text);
     return answer.body.approval_id as string;
   };
-  await status(operator.approve(await held("new")), 200);
+  await status(operator.decideSigned(await held("new"), "approve"), 200);
+  await status(operator.decideSigned(await held("newer"), "approve"), 200);
+  await status(operator.decideSigned(await held("not"), "deny"), 200);
   await status(operator.deny(await held("never"), "not today"), 200);
   for (const purpose of ["evidence", "checkpoint", "lease"])
     await status(operator.call("POST", "/v1/admin/rotate-keys", JSON.stringify({ purpose })), 200);

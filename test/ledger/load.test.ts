@@ -73,7 +73,7 @@ test.each([
 
 test("refused: a schema that this version does not write", () => {
   const { dir, ledger } = copy();
-  withDatabase(ledger, (db) => db.run("UPDATE meta SET value = '3' WHERE name = 'schema'"));
+  withDatabase(ledger, (db) => db.run("UPDATE meta SET value = '99' WHERE name = 'schema'"));
   expect(opens(dir)).toBe("ledger_unsupported");
 });
 

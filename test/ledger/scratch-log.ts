@@ -3,7 +3,7 @@ import type { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Commitment } from "../../src/ledger/entry/types.ts";
+import type { Commitment, EntryType } from "../../src/ledger/entry/types.ts";
 import { Keyring } from "../../src/ledger/keyring.ts";
 import type { Mirrors } from "../../src/ledger/mirrors.ts";
 import type { WantedRevocation } from "../../src/ledger/revoker.ts";
@@ -26,12 +26,26 @@ export interface ScratchLog {
   remove(): void;
 }
 
+export interface Said {
+  readonly type: EntryType;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
 const ACTS = {
   stop: (tx: LedgerTransaction, reason: string) => tx.append("gate.stopped", { reason }),
   twice: (tx: LedgerTransaction, reason: string) => [
     tx.append("gate.stopped", { reason }),
     tx.append("gate.stopped", { reason }),
   ],
+  long: (tx: LedgerTransaction) => {
+    const time = "2026-01-01T00:00:00.000Z";
+    const counts = Array.from({ length: 60 }, (_, i) => ({
+      peer: "p".repeat(200),
+      reason: `r${i}`,
+      count: i,
+    }));
+    return tx.append("shed.summary", { since: time, until: time, counts });
+  },
   fail: (tx: LedgerTransaction, reason: string) => {
     tx.append("gate.stopped", { reason });
     throw new Error("this act fails after it has appended");
@@ -60,6 +74,8 @@ const ACTS = {
       epoch: 0,
       fs_root: root,
     }),
+  /** Any entry at all, as the holder of the key may sign it. */
+  say: (tx: LedgerTransaction, { type, body }: Said) => tx.append(type, body as never),
   read: (tx: LedgerTransaction) => tx.now,
 } as const;
 

@@ -5,6 +5,7 @@ import * as guests from "./guests.ts";
 import {
   admit,
   admitBytes,
+  ENDLESS,
   held,
   LIMITS,
   openSandbox,
@@ -54,26 +55,36 @@ async function admitText(parts: string, execute?: string): Promise<string> {
 }
 
 describe("a component that does not end", () => {
-  test("is dead at its deadline, its runner replaced, the other runner's calls untouched", async () => {
+  test("runs out of fuel, to the unit and each time the same", async () => {
     const spins = await admit(sandbox, guests.SPINS);
-    const asks = await admit(sandbox, guests.asksFor("https://api.example.com/"));
-    const { asked, script, answer } = held();
-    const untouched = run(sandbox, asks, { door: new ScriptedDoor(script) });
-    await asked;
-
     const { lost } = sandbox.stats();
-    const outcome = await run(sandbox, spins, { deadline: performance.now() + 100 });
-    expect(outcome).toMatchObject({ status: "deadline", ioCalls: 0 });
-    // A new call finds a runner at once, though the spinning one is not seen dead yet.
-    expect(await run(sandbox, asks)).toMatchObject({ status: "ok" });
-
-    answer();
-    expect(await untouched).toMatchObject({ status: "ok", output: { ok: true, status: 200 } });
-    await until(() => sandbox.stats().lost === lost + 1);
-    await until(() => sandbox.stats().runners.filter(({ group }) => group === "builtin").length === 2);
+    for (const fuel of [1_000, 1_000_000]) {
+      const outcome = await run(sandbox, spins, { limits: { ...LIMITS, fuel } });
+      expect(outcome).toMatchObject({ status: "fuel_exhausted", fuel, ioCalls: 0 });
+    }
+    expect(sandbox.stats().lost).toBe(lost);
   });
 
-  test("takes the calls that share its runner with it, as lost", async () => {
+  test("ends at its deadline; its runner and the calls beside it live on", async () => {
+    const single = await openSandbox({ runners: 1, cancelGraceMs: 10_000 });
+    try {
+      const asks = await admit(single, guests.asksFor("https://api.example.com/"));
+      const spins = await admit(single, guests.SPINS);
+      const { asked, script, answer } = held();
+      const neighbour = run(single, asks, { door: new ScriptedDoor(script) });
+      await asked;
+      expect(await run(single, spins, { deadline: performance.now() + 100, limits: ENDLESS })).toMatchObject({
+        status: "deadline",
+      });
+      answer();
+      expect(await neighbour).toMatchObject({ status: "ok", output: { ok: true, status: 200 } });
+      expect(single.stats().lost).toBe(0);
+    } finally {
+      await single.close();
+    }
+  });
+
+  test("cannot hear that it is cancelled: its runner is killed, and takes the calls beside it along as lost", async () => {
     const single = await openSandbox({ runners: 1 });
     try {
       const asks = await admit(single, guests.asksFor("https://api.example.com/"));
@@ -81,9 +92,11 @@ describe("a component that does not end", () => {
       const { asked, script } = silence();
       const neighbour = run(single, asks, { door: new ScriptedDoor(script) });
       await asked;
-      expect(await run(single, spins, { deadline: performance.now() + 100 })).toMatchObject({
-        status: "deadline",
-      });
+      const controller = new AbortController();
+      const spinning = run(single, spins, { signal: controller.signal, limits: ENDLESS });
+      // A frame sent after another one is read after it: the guest spins by the time that this one would be.
+      controller.abort();
+      expect(await spinning).toMatchObject({ status: "cancelled" });
       expect(await neighbour).toMatchObject({ status: "runner_lost", ioCalls: 1 });
       expect(await run(single, asks)).toMatchObject({ status: "ok" });
     } finally {
@@ -91,22 +104,35 @@ describe("a component that does not end", () => {
     }
   });
 
-  test("spins in a start function: dead at its deadline as well", async () => {
-    const digest = await admitText("(func $start (loop $l (br $l))) (start $start)");
+  test.each([
+    ["in a start function", "(func $start (loop $l (br $l))) (start $start)"],
+    [
+      "in realloc",
+      '(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (loop $l (br $l)) unreachable)',
+    ],
+  ])("spins %s: out of fuel as well", async (_, parts) => {
+    const digest = await admitText(parts);
     const { lost } = sandbox.stats();
-    const outcome = await run(sandbox, digest, { deadline: performance.now() + 100 });
-    expect(outcome).toMatchObject({ status: "deadline" });
-    await until(() => sandbox.stats().lost === lost + 1);
+    const limits = { ...LIMITS, fuel: 1_000_000 };
+    expect(await run(sandbox, digest, { limits })).toMatchObject({
+      status: "fuel_exhausted",
+      fuel: 1_000_000,
+    });
+    expect(sandbox.stats().lost).toBe(lost);
   });
 
-  test("spins in realloc: dead at its deadline as well", async () => {
+  test.each([
+    ["logs", "(call $log (i32.const 0) (i32.const 60000))"],
+    ["has its arguments refused", "(call $log (i32.const 32) (i32.const 0))"],
+  ])("calls the host for ever (%s): every call costs fuel", async (_, body) => {
     const digest = await admitText(
-      '(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (loop $l (br $l)) unreachable)',
+      "",
+      `(func (export "execute") (param i32 i32) (result i32) (loop $l ${body} (br $l)) i32.const 16)`,
     );
-    const { lost } = sandbox.stats();
-    const outcome = await run(sandbox, digest, { deadline: performance.now() + 100 });
-    expect(outcome).toMatchObject({ status: "deadline" });
-    await until(() => sandbox.stats().lost === lost + 1);
+    expect(await run(sandbox, digest, { limits: { ...LIMITS, fuel: 5_000_000 } })).toMatchObject({
+      status: "fuel_exhausted",
+      fuel: 5_000_000,
+    });
   });
 });
 
@@ -174,9 +200,10 @@ describe("a component that asks for more than it was given", () => {
     const digest = await admit(sandbox, guests.takesMemory(40));
     expect(await run(sandbox, digest, { limits: { ...LIMITS, memoryMb: 64 } })).toMatchObject({
       status: "ok",
+      peakMemoryBytes: 40 * 1_048_576 + 65_536,
     });
     expect(await run(sandbox, digest, { limits: { ...LIMITS, memoryMb: 32 } })).toMatchObject({
-      status: "trap",
+      status: "memory_limit",
     });
   });
 
@@ -209,8 +236,10 @@ describe("a component that asks for more than it was given", () => {
 describe("a component that breaks", () => {
   test("traps: the call ends, its runner does not", async () => {
     const { lost } = sandbox.stats();
-    expect(await run(sandbox, await admit(sandbox, guests.TRAPS))).toMatchObject({ status: "trap" });
-    expect(await run(sandbox, await admit(sandbox, guests.OVERFLOWS))).toMatchObject({ status: "trap" });
+    const unreachable = { status: "trap", kind: "unreachable" };
+    expect(await run(sandbox, await admit(sandbox, guests.TRAPS))).toMatchObject(unreachable);
+    const exhausted = { status: "stack_overflow" };
+    expect(await run(sandbox, await admit(sandbox, guests.OVERFLOWS))).toMatchObject(exhausted);
     expect(sandbox.stats().lost).toBe(lost);
   });
 
@@ -335,9 +364,11 @@ describe("a component that an operator brought", () => {
       const controller = new AbortController();
       const neighbour = run(own, builtin, { door: new ScriptedDoor(script), signal: controller.signal });
       await asked;
-      expect(await run(own, spins, { deadline: performance.now() + 100 })).toMatchObject({
-        status: "deadline",
-      });
+      const limits = { ...LIMITS, fuel: 1_000_000 };
+      expect(await run(own, spins, { limits })).toMatchObject({ status: "fuel_exhausted" });
+      const { pid } = own.stats().runners.find(({ group }) => group === spins) ?? {};
+      expect(pid).toBeNumber();
+      process.kill(pid ?? 0, "SIGKILL");
       await until(() => own.stats().lost === 1);
       controller.abort();
       expect(await neighbour).toMatchObject({ status: "cancelled", ioCalls: 1 });

@@ -17,12 +17,15 @@ export const SELF = [process.execPath, join(import.meta.dir, "runner-entry.ts")]
 
 export const LIMITS: CallLimits = {
   timeoutMs: 10_000,
-  fuel: 1_000_000,
+  fuel: 100_000_000,
   memoryMb: 64,
   ioCalls: 10,
   requestBytes: 65_536,
   responseBytes: 1_048_576,
 };
+
+/** With fuel for a guest that spins until something else ends it. */
+export const ENDLESS: CallLimits = { ...LIMITS, fuel: 1_000_000_000_000 };
 
 export function openSandbox(options: Partial<SandboxOptions> = {}): Promise<Sandbox> {
   return createSandbox({ runners: 1, self: SELF, maxInFlight: 16, queueLimit: 64, ...options });
@@ -100,6 +103,7 @@ export function run(
 ): Promise<RunOutcome> {
   return sandbox.run({
     digest,
+    tenant: "default",
     task: "{}",
     limits: LIMITS,
     deadline: performance.now() + 30_000,

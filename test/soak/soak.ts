@@ -41,12 +41,13 @@ export async function soak(options: {
     cuts: 0,
     faults: [],
   };
-  while (total.rounds < options.rounds) {
+  // The first fault ends it: what comes after would only be its consequence.
+  while (total.rounds < options.rounds && total.faults.length === 0) {
     const rounds = Math.min(ROUNDS_OF_A_GATE, options.rounds - total.rounds);
     const done = total.rounds;
     const part = await soakOne(random, rounds, options.cuts, (round) => options.progress?.(done + round));
     total = {
-      rounds: done + rounds,
+      rounds: done + part.rounds,
       calls: total.calls + part.calls,
       effects: total.effects + part.effects,
       grants: total.grants + part.grants,
@@ -63,7 +64,7 @@ async function soakOne(
   rounds: number,
   cuts: number,
   progress: (round: number) => void,
-): Promise<Omit<SoakReport, "rounds">> {
+): Promise<SoakReport> {
   const upstream = await startUpstream();
   // Cuts are copies that are opened and thrown away: in memory where there is room for that.
   const memory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
@@ -76,7 +77,8 @@ async function soakOne(
   );
   const run = new Rounds(upstream, random, join(scratch, "cut.db"));
   try {
-    for (let round = 0; round < rounds; round++) {
+    let round = 0;
+    for (; round < rounds && run.faults.length === 0; round++) {
       progress(round);
       const jobs = await run.load(gate, round);
       run.cutLog(gate.ledger, cuts);
@@ -86,7 +88,7 @@ async function soakOne(
       await run.check(gate, `round ${round}, retried`);
     }
     if ((await gate.stop()) !== 0) run.faults.push("the gate does not stop in good order");
-    return run.totals(gate);
+    return { ...run.totals(gate), rounds: round };
   } finally {
     await gate[Symbol.asyncDispose]();
     await upstream.close();

@@ -1,5 +1,7 @@
-import { addVote, completeHold, findHold, type HoldRow, votesOf } from "../../approvals/state.ts";
+import { addVote, completeHold, findHold, type HoldRow } from "../../approvals/state.ts";
 import type { LedgerTransaction } from "../../ledger/writer.ts";
+import { type HeldEntry, isSameHold } from "../same-hold.ts";
+import { decidedSoFar, signedHold } from "./signed-hold.ts";
 import { readEpoch, type UsedProof, useProof } from "./state.ts";
 
 export interface DecisionInput {
@@ -15,11 +17,14 @@ export interface DecisionInput {
 }
 
 export type DecisionResult =
-  | { readonly kind: "not_found" | "replayed" | "self_approval" | "revoked" | "expired" }
+  | { readonly kind: "not_found" | "replayed" | "self_approval" | "revoked" | "expired" | "changed" }
   | { readonly kind: "already"; readonly hold: HoldRow }
   | { readonly kind: "counted" | "complete"; readonly hold: HoldRow; readonly approvers: readonly string[] };
 
-/** Counts one operator's decision. A denial ends the hold; an approval does when the quorum of distinct keys is met. */
+/**
+ * Counts one operator's decision. A denial ends the hold; an approval does when the quorum of distinct keys is met. What is
+ * counted and written is what signed entries say; a hold whose row differs from its entry ends here.
+ */
 export function decideApproval(tx: LedgerTransaction, input: DecisionInput): DecisionResult {
   if (!useProof(tx.db, input.proof)) return { kind: "replayed" };
   const hold = findHold(tx.db, input.approvalId);
@@ -30,14 +35,22 @@ export function decideApproval(tx: LedgerTransaction, input: DecisionInput): Dec
     return { kind: "expired" };
   }
   if (hold.epoch !== readEpoch(tx.db)) return { kind: "revoked" };
+  const held = signedHold(tx, hold);
+  if (held === null || !isSameHold(held, hold)) {
+    endHold(tx, hold, "fail", CHANGED, "the hold was decided");
+    return { kind: "changed" };
+  }
   // The one who asks never decides in favour: neither with the key of the session, nor under its principal.
   const own = input.operator.jkt === hold.jkt || input.ownPrincipals.includes(hold.principal);
   if (input.decision === "approve" && own) return { kind: "self_approval" };
-  const votes =
-    input.decision === "approve"
-      ? addVote(tx.db, hold.approval_id, input.operator.jkt, input.operator.id, tx.now)
-      : votesOf(tx.db, hold.approval_id).length;
-  const complete = input.decision === "deny" || votes >= hold.quorum;
+  const sofar = decidedSoFar(tx, held);
+  if (sofar.over) return { kind: "already", hold };
+  const approvers = new Set(sofar.approvers);
+  if (input.decision === "approve") {
+    addVote(tx.db, hold.approval_id, input.operator.jkt, input.operator.id, tx.now);
+    approvers.add(input.operator.jkt);
+  }
+  const complete = input.decision === "deny" || approvers.size >= hold.quorum;
   if (complete)
     completeHold(tx.db, hold.approval_id, tx.now, {
       state: input.decision === "deny" ? "denied" : "approved",
@@ -45,7 +58,7 @@ export function decideApproval(tx: LedgerTransaction, input: DecisionInput): Dec
       decidedBy: input.operator.id,
     });
   tx.append("approval.decided", {
-    ...about(hold),
+    ...about(held),
     decision: input.decision,
     operator: {
       id: input.operator.id,
@@ -54,29 +67,34 @@ export function decideApproval(tx: LedgerTransaction, input: DecisionInput): Dec
     },
     statement: input.statement,
     reason: input.reason,
-    votes,
+    votes: approvers.size,
     quorum: hold.quorum,
   });
   const after = findHold(tx.db, hold.approval_id) ?? hold;
-  const approvers = votesOf(tx.db, hold.approval_id).map((vote) => vote.jkt);
-  return { kind: complete ? "complete" : "counted", hold: after, approvers };
+  return { kind: complete ? "complete" : "counted", hold: after, approvers: [...approvers] };
 }
 
-function about(hold: HoldRow) {
+function about(held: HeldEntry) {
   return {
-    trace_id: hold.trace_id,
-    tenant: hold.tenant,
-    principal: hold.principal,
-    session_id: hold.session_id,
-    action_id: hold.action_id,
-    action_version: hold.action_version,
-    action_digest: hold.action_digest,
-    approval_id: hold.approval_id,
-    call: { commitment: hold.call, bytes: hold.call_bytes },
+    trace_id: held.trace_id,
+    tenant: held.tenant,
+    principal: held.principal,
+    session_id: held.session_id,
+    action_id: held.action_id,
+    action_version: held.action_version,
+    action_digest: held.action_digest,
+    approval_id: held.approval_id,
+    call: held.call,
   };
 }
 
-/** Ends a hold that nobody decided: by time, or by a fault that no retry can mend. */
+/** Code of a hold whose row is not what its signed entry says. */
+const CHANGED = "held_call_changed";
+
+/**
+ * Ends a hold that nobody decided: by time, or by a fault that no retry can mend. The log says what its signed entry says; a
+ * row that differs from it ends as changed, and where no signed entry can be found there is nothing to say in the log.
+ */
 export function endHold(
   tx: LedgerTransaction,
   hold: HoldRow,
@@ -84,6 +102,11 @@ export function endHold(
   code: string,
   reason: string,
 ): void {
+  const held = signedHold(tx, hold);
+  if (code !== CHANGED && (held === null || !isSameHold(held, hold))) {
+    endHold(tx, hold, "fail", CHANGED, reason);
+    return;
+  }
   const state = how === "expire" ? "expired" : "failed";
   // An approved hold that never got its grant may still fail; one with a grant ends by its receipt.
   const moved =
@@ -94,15 +117,17 @@ export function endHold(
          WHERE approval_id = ? AND state = 'approved' AND grant_id IS NULL`,
       )
       .run(state, code, reason, tx.now, hold.approval_id).changes === 1;
-  if (!moved) return;
+  const sofar = held === null ? null : decidedSoFar(tx, held);
+  // A row that was set back must not make the gate say twice how a call ended: that would condemn the log.
+  if (!moved || held === null || sofar === null || sofar.over) return;
   tx.append("approval.decided", {
-    ...about(hold),
+    ...about(held),
     decision: how,
     operator: null,
     statement: null,
-    reason,
-    votes: votesOf(tx.db, hold.approval_id).length,
-    quorum: hold.quorum,
+    reason: code === CHANGED ? "the stored hold is not the one that was signed" : reason,
+    votes: sofar.approvers.length,
+    quorum: held.quorum,
   });
 }
 

@@ -10,7 +10,6 @@ export interface LeaseInput {
   readonly expiresMs: number;
   /** How long the session's state is kept after the lease is over, for calls that still wait or run. */
   readonly keepMs: number;
-  readonly fsRoot: string | null;
   /** The operator's ceiling for the principal per UTC day; null for none. A new lease does not reset it. */
   readonly principalMaxCalls: number | null;
 }
@@ -34,7 +33,7 @@ export function issueLease(tx: LedgerTransaction, input: LeaseInput): Appended |
       JSON.stringify(body.scopes),
       body.epoch,
       input.expiresMs,
-      input.fsRoot,
+      body.fs_root?.commitment ?? null,
       input.principalMaxCalls,
     );
   const keepUntil = input.expiresMs + input.keepMs;

@@ -17,11 +17,13 @@ export interface StartInput {
   readonly generation: number;
   readonly actions: number;
   readonly unsafe: readonly string[];
+  /** Everybody who may decide, so that an auditor knows whose word an approval is. */
+  readonly operators: EntryBody<"operators.loaded">["operators"];
 }
 
 /**
  * Opens a run of the gate: every grant that a crash left open is closed as `indeterminate`, approvals that never got
- * their grant fail, what is over is swept, and the log says which policy and which actions are in force.
+ * their grant fail, what is over is swept, and the log says which policy, actions and operators are in force.
  */
 export function startGate(tx: LedgerTransaction, input: StartInput): { epoch: number; closed: number } {
   const epoch = readEpoch(tx.db);
@@ -44,6 +46,7 @@ export function startGate(tx: LedgerTransaction, input: StartInput): { epoch: nu
     registry_digest: input.registryDigest,
     actions: input.actions,
   });
+  tx.append("operators.loaded", { operators: input.operators });
   const previous = readMeta(tx.db, "policy_version");
   if (previous !== input.policyVersion) {
     writeMeta(tx.db, "policy_version", input.policyVersion);
@@ -125,7 +128,10 @@ const IDEMPOTENCY_KEPT_MS = 7 * DAY_MS;
 /** Ends every hold whose time is over and drops state that can't matter any more. Returns the holds ended. */
 export function sweepState(tx: LedgerTransaction, _input: null): number {
   const due = tx.db
-    .query<HoldRow, [number]>("SELECT * FROM holds WHERE state = 'pending' AND expires_ms <= ?")
+    .query<HoldRow, [number]>(
+      // One that was approved and got no grant by then gets none any more.
+      `SELECT * FROM holds WHERE expires_ms <= ? AND (state = 'pending' OR (state = 'approved' AND grant_id IS NULL))`,
+    )
     .all(tx.now);
   for (const hold of due) endHold(tx, hold, "expire", "expired", "nobody decided in time");
   tx.db.query("DELETE FROM proofs WHERE expires_ms < ?").run(tx.now);

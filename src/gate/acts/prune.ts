@@ -5,7 +5,7 @@ import type { LedgerTransaction } from "../../ledger/writer.ts";
 
 export type PruneInput = Omit<WantedPruning, "keep">;
 
-/** Destroys stored payloads by a signed act, but for those of calls that wait for a human or run. */
+/** Destroys stored payloads by a signed act, but for those of calls that wait for a human or run, and of sessions. */
 export function prunePayloads(tx: LedgerTransaction, input: PruneInput): PrunedPayloads | null {
   return tx.prune({ ...input, beforeMs: Math.min(input.beforeMs, tx.now), keep: inUse(tx) });
 }
@@ -27,5 +27,11 @@ function inUse(tx: LedgerTransaction): ReadonlySet<string> {
         throw new Error("an open grant cannot be read");
       return entry.call.commitment;
     });
-  return new Set([...holds, ...grants]);
+  const roots = tx.db
+    .query<{ fs_root: string }, [number]>(
+      "SELECT fs_root FROM leases WHERE fs_root IS NOT NULL AND expires_ms > ?",
+    )
+    .all(tx.now)
+    .map(({ fs_root }) => fs_root);
+  return new Set([...holds, ...grants, ...roots]);
 }

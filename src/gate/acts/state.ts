@@ -32,6 +32,7 @@ export interface LeaseRow {
   readonly scopes: string;
   readonly epoch: number;
   readonly expires_ms: number;
+  /** Commitment to the path of the session's folder; null when it has none of its own. */
   readonly fs_root: string | null;
   /** The operator's ceiling for the principal per UTC day; null for none. */
   readonly principal_max_calls: number | null;

@@ -72,7 +72,7 @@ export class StorageBroker implements Broker<"storage"> {
     const host = hostOf(plan);
     const place = await endpoints.locate({ host, port, tls }, ca, tls === "off" ? "http" : "https", signal);
     record.address = place.address;
-    const open = this.pool.acquire(place.target, timeouts.connectMs, signal);
+    const open = this.pool.acquire(place.target, null, timeouts.connectMs, signal);
     open.catch(() => endpoints.forget(host));
     const connection = await open;
     const most = plan.operation === "get" ? Math.min(plan.maxBytes, limits.responseBytes) : 0;
@@ -95,6 +95,7 @@ export class StorageBroker implements Broker<"storage"> {
           record.responseBytes = bytes;
         },
       },
+      null,
       signal,
     );
   }

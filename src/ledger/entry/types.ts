@@ -71,6 +71,21 @@ export const BODIES = {
   }),
   "gate.stopped": closed({ reason: name }),
   "registry.loaded": closed({ generation: integer, registry_digest: digest, actions: integer }),
+  /** Who may decide as an operator from here on: all of them, as the configuration of this run of the gate has them. */
+  "operators.loaded": closed({
+    operators: list(
+      closed({
+        id: name,
+        /** Of the public key; a signed statement carries the key itself. */
+        jkt: thumbprint,
+        /** The one tenant that they may decide for; null for all. */
+        tenant: nullable(name),
+        /** Principals that they act as, whose calls they can't approve. */
+        principals: list(name),
+      }),
+      1024,
+    ),
+  }),
   "policy.changed": closed({ policy_version: name, previous: nullable(name) }),
   "lease.issued": closed({
     ...caller,
@@ -195,6 +210,7 @@ export const BODIES = {
     io_calls: integer,
     fuel: nullable(integer),
     peak_memory_bytes: nullable(integer),
+    /** Places where a credential was found and taken out: of answers, and of what the component made of them. */
     redactions: integer,
     budget: closed({ committed_calls: integer, released_calls: integer }),
     boundary,

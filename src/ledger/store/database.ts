@@ -4,11 +4,11 @@ import { LedgerError } from "../errors.ts";
 import { migrate } from "./migrations.ts";
 
 /** Version of the tables; raised with a migration (migrations.ts), never silently. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
  * Evidence, and the state that must commit with it. Everything beside `entries` and `checkpoints` is a projection of
- * the entries or short-lived state; none of it holds a body, a key or a secret.
+ * the entries or short-lived state; none of it holds a body, a path, a key or a secret.
  */
 const LEDGER_TABLES = `
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

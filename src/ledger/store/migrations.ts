@@ -1,10 +1,14 @@
 import type { Database } from "bun:sqlite";
-import { leafHash } from "../entry/jws.ts";
+import { isFault, readPayload } from "../entry/entry.ts";
+import { leafHash, openJws } from "../entry/jws.ts";
 import { CompactTree } from "../tree.ts";
 import { TreeStore } from "../tree-store.ts";
 
 /** What brings a ledger file of the schema that names it to the next one. Each runs once, in one transaction. */
-const MIGRATIONS: ReadonlyMap<number, (db: Database) => void> = new Map([[1, fillTree]]);
+const MIGRATIONS: ReadonlyMap<number, (db: Database) => void> = new Map([
+  [1, fillTree],
+  [2, sealFolders],
+]);
 
 /** Schema 1 had no nodes: they are computed from the entries, of which nothing but the signed text is believed. */
 function fillTree(db: Database): void {
@@ -13,6 +17,33 @@ function fillTree(db: Database): void {
   const tree = new CompactTree();
   const rows = db.query<{ jws: string }, []>("SELECT jws FROM entries ORDER BY seq");
   for (const { jws } of rows.iterate()) store.write(tree.push(leafHash(jws)));
+}
+
+/**
+ * Schema 2 had the paths of sessions' folders in the clear. What the entry of the lease commits to takes their place; a
+ * session without one is over.
+ */
+function sealFolders(db: Database): void {
+  const commitments = new Map<string, string>();
+  const rows = db.query<{ jws: string }, []>(
+    "SELECT jws FROM entries WHERE type = 'lease.issued' AND EXISTS (SELECT 1 FROM leases WHERE fs_root IS NOT NULL)",
+  );
+  for (const { jws } of rows.iterate()) {
+    const opened = openJws(jws);
+    const entry = opened === null ? null : readPayload(opened.payload);
+    if (entry === null || isFault(entry) || entry.type !== "lease.issued" || entry.fs_root === null) continue;
+    commitments.set(entry.session_id, entry.fs_root.commitment);
+  }
+  const leases = db
+    .query<{ session_id: string }, []>("SELECT session_id FROM leases WHERE fs_root IS NOT NULL")
+    .all();
+  const seal = db.query("UPDATE leases SET fs_root = ? WHERE session_id = ?");
+  const end = db.query("DELETE FROM leases WHERE session_id = ?");
+  for (const { session_id } of leases) {
+    const commitment = commitments.get(session_id);
+    if (commitment === undefined) end.run(session_id);
+    else seal.run(commitment, session_id);
+  }
 }
 
 /**
@@ -31,5 +62,7 @@ export function migrate(db: Database, stored: string, wanted: number): boolean {
     for (const step of steps) step(db);
     db.query("UPDATE meta SET value = ? WHERE name = 'schema'").run(String(wanted));
   }).immediate();
+  // What was overwritten stands in the file until the write-ahead log is folded into it.
+  db.run("PRAGMA wal_checkpoint(TRUNCATE)");
   return true;
 }

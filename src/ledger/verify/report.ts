@@ -4,6 +4,7 @@ import type { RepudiatedRange } from "../../keys/history.ts";
 export type DamageKind =
   | "chain"
   | "rules"
+  | "statement"
   | "signature"
   | "entry"
   | "key"
@@ -22,6 +23,7 @@ export const EXIT_CODES: Readonly<Record<DamageKind, number>> = {
   checkpoint: 10,
   // Who signed what: signatures, keys, the exact form of what was signed.
   signature: 11,
+  statement: 11,
   entry: 11,
   key: 11,
   trust: 11,
@@ -86,6 +88,10 @@ export interface VerifyReport {
   readonly grants: number;
   readonly receipts: number;
   readonly unresolved: readonly string[];
+  /** Decisions that an operator's own signature bears out. */
+  readonly statements: number;
+  /** Decisions of operators without one: only the gate says so. Not damage, since clients may send none. */
+  readonly unsigned_decisions: number;
   /** Payloads that the log says were destroyed. */
   readonly pruned: number;
   /** Entries whose time stands before an earlier one's; the log says so itself, or they are damage. */
@@ -97,14 +103,49 @@ export interface VerifyReport {
   readonly repudiated_checkpoints: readonly number[];
 }
 
-/** Collects damage: the first is named, the rest counted. */
+/** Where somebody signed something that may not be said: worth nothing as damage where nobody vouches for the signature. */
+const SAID: ReadonlySet<DamageKind> = new Set(["rules", "statement"]);
+
+/**
+ * Collects damage: the first is named, the rest counted. What entries say against the rules is kept apart until the end,
+ * since only a later revocation tells for which entries nobody vouches: those prove nothing, neither for nor against.
+ */
 export class DamageLog {
-  first: Damage | null = null;
-  readonly counts: Partial<Record<DamageKind, number>> = {};
+  private found: Damage | null = null;
+  /** How much of {@link said} came before the first damage of another kind. */
+  private saidBefore = 0;
+  private readonly others: Partial<Record<DamageKind, number>> = {};
+  private said: Damage[] = [];
 
   add(kind: DamageKind, seq: number | null, detail: string, traceId: string | null = null): void {
-    this.first ??= { kind, seq, detail, trace_id: traceId };
-    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    const damage = { kind, seq, detail, trace_id: traceId };
+    if (SAID.has(kind)) this.said.push(damage);
+    else {
+      if (this.found === null) this.saidBefore = this.said.length;
+      this.found ??= damage;
+      this.others[kind] = (this.others[kind] ?? 0) + 1;
+    }
+  }
+
+  /** Drops what was said in entries that are repudiated. */
+  repudiate(ranges: readonly RepudiatedRange[]): void {
+    if (ranges.length === 0) return;
+    const stands = ({ seq }: Damage) =>
+      seq === null || !ranges.some(({ from, to }) => from <= seq && seq <= to);
+    const before = this.said.slice(0, this.saidBefore).filter(stands);
+    this.said = [...before, ...this.said.slice(this.saidBefore).filter(stands)];
+    this.saidBefore = before.length;
+  }
+
+  get first(): Damage | null {
+    const [said = null] = this.said;
+    return this.found === null || this.saidBefore > 0 ? (said ?? this.found) : this.found;
+  }
+
+  get counts(): Readonly<Partial<Record<DamageKind, number>>> {
+    const counts = { ...this.others };
+    for (const { kind } of this.said) counts[kind] = (counts[kind] ?? 0) + 1;
+    return counts;
   }
 
   get exitCode(): number {

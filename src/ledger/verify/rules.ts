@@ -1,6 +1,8 @@
+import type { RepudiatedRange } from "../../keys/history.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
+import { Statements } from "./statements.ts";
 
 type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>;
 type Receipt = Extract<EntryPayload, { readonly type: "call.receipt" }>;
@@ -8,20 +10,24 @@ type Held = Extract<EntryPayload, { readonly type: "call.held" }>;
 type Decided = Extract<EntryPayload, { readonly type: "approval.decided" }>;
 
 interface OpenHold {
+  readonly seq: number;
   readonly call: string;
   readonly quorum: number;
   readonly epoch: number;
   readonly jkt: string;
   readonly approvers: Set<string>;
-  ended: boolean;
+  readonly expires: string;
 }
 
 interface OpenGrant {
+  /** Whether the entry that granted it proves nothing. */
+  repudiated: boolean;
   readonly seq: number;
   readonly component: string;
   readonly action: string;
   readonly caller: string;
   readonly hosts: ReadonlySet<string>;
+  readonly secrets: ReadonlySet<string>;
   readonly connections: ReadonlySet<string>;
   /** Commitments, under the salt of the call: equal paths have equal ones. */
   readonly paths: ReadonlySet<string>;
@@ -29,15 +35,24 @@ interface OpenGrant {
 
 /**
  * What entries may say after one another: one grant per cause, one receipt per grant and inside it, no grant under a
- * revoked epoch, approved calls only with their quorum of distinct keys. Keeps state for what is open only.
+ * revoked epoch, approved calls only with their quorum of distinct keys. Keeps state for what is open only: a second end of
+ * the same finds nothing open and is damage, and ids that come back are found by the table of grants (repeated-grants.ts).
  */
 export class LogRules {
   private damage: DamageLog;
   private readonly open = new Map<string, OpenGrant>();
   private readonly holds = new Map<string, OpenHold>();
   private readonly proofs = new RecentProofs();
+  readonly statements = new Statements();
+  /** The latest time of an entry. Times of entries have one form, so that they compare as texts. */
+  private latest = "";
   private epoch = 0;
-  private policy: string | null = null;
+  /** In force; null before the first, undefined where only repudiated entries tell. */
+  private policy: string | null | undefined = null;
+  /** What an entry that nobody vouches for may have changed is not known: the next entry that tells it is believed. */
+  private epochKnown = true;
+  private epochBase = 0;
+  private readonly epochs: { readonly seq: number; readonly epoch: number }[] = [];
   grants = 0;
   pruned = 0;
   receipts = 0;
@@ -51,14 +66,36 @@ export class LogRules {
     this.damage = damage;
     this.grants = 0;
     this.receipts = 0;
+    this.statements.signed = 0;
+    this.statements.unsigned = 0;
   }
 
-  /** Ids of grants without a receipt. */
+  /** How much is kept: what is open. */
+  get remembered(): number {
+    return this.open.size + this.holds.size;
+  }
+
+  /** Ids of grants without a receipt, but for those that nobody vouches for. */
   get unresolved(): readonly string[] {
-    return [...this.open.keys()];
+    return [...this.open].flatMap(([id, { repudiated }]) => (repudiated ? [] : [id]));
+  }
+
+  /**
+   * Takes notice of entries that prove nothing any more. What they opened may still be ended, and need not be; what they said
+   * of epoch and policy counts for nothing, nor does anything before them that they may have changed.
+   */
+  repudiate(ranges: readonly RepudiatedRange[]): void {
+    if (ranges.length === 0) return;
+    for (const grant of this.open.values())
+      grant.repudiated ||= ranges.some(({ from, to }) => from <= grant.seq && grant.seq <= to);
+    const stand = this.epochs.findLast(({ seq }) => !ranges.some(({ from, to }) => from <= seq && seq <= to));
+    this.epochBase = stand?.epoch ?? 0;
+    this.epochKnown = false;
+    this.policy = undefined;
   }
 
   take(entry: EntryPayload): void {
+    if (entry.time > this.latest) this.latest = entry.time;
     switch (entry.type) {
       case "call.held":
         this.held(entry);
@@ -73,17 +110,21 @@ export class LogRules {
         this.receipt(entry);
         return;
       case "revocation":
-        if (entry.previous_epoch !== this.epoch || entry.epoch !== this.epoch + 1)
+        if (!this.inForce(entry.previous_epoch) || entry.epoch !== entry.previous_epoch + 1)
           this.broken(entry, "the revocation does not continue the epochs");
         this.epoch = entry.epoch;
+        this.epochs.push({ seq: entry.seq, epoch: entry.epoch });
+        return;
+      case "operators.loaded":
+        this.statements.load(entry);
         return;
       case "policy.changed":
-        if (entry.previous !== this.policy)
+        if (this.policy !== undefined && entry.previous !== this.policy)
           this.broken(entry, "the policy change does not follow the last one");
         this.policy = entry.policy_version;
         return;
       case "lease.issued":
-        if (entry.epoch !== this.epoch)
+        if (!this.inForce(entry.epoch))
           this.broken(entry, "a lease under another epoch than the one in force");
         return;
       case "payload.pruned":
@@ -102,22 +143,32 @@ export class LogRules {
     this.damage.add("rules", entry.seq, detail, trace);
   }
 
+  /** Whether this is the epoch in force. Where that is not known, a later one than the last that was is believed. */
+  private inForce(epoch: number): boolean {
+    if (!this.epochKnown && epoch >= this.epochBase) {
+      this.epoch = epoch;
+      this.epochKnown = true;
+    }
+    return epoch === this.epoch;
+  }
+
   private held(entry: Held): void {
     if (this.holds.has(entry.approval_id)) this.broken(entry, "an approval id is used twice");
-    if (entry.epoch !== this.epoch) this.broken(entry, "a call was held under a revoked epoch");
+    if (!this.inForce(entry.epoch)) this.broken(entry, "a call was held under a revoked epoch");
     this.holds.set(entry.approval_id, {
+      seq: entry.seq,
       call: entry.call.commitment,
       quorum: entry.quorum,
       epoch: entry.epoch,
       jkt: entry.jkt,
       approvers: new Set(),
-      ended: false,
+      expires: entry.expires,
     });
   }
 
   private decided(entry: Decided): void {
     const hold = this.holds.get(entry.approval_id);
-    if (hold === undefined || hold.ended) {
+    if (hold === undefined) {
       this.broken(entry, "a decision on a call that is not held");
       return;
     }
@@ -131,16 +182,18 @@ export class LogRules {
       if (entry.operator.jkt === hold.jkt) this.broken(entry, "the one who asked approved");
       hold.approvers.add(entry.operator.jkt);
       if (hold.approvers.size !== entry.votes) this.broken(entry, "the votes do not add up");
-      return;
-    }
-    hold.ended = true;
-    this.holds.delete(entry.approval_id);
+    } else this.holds.delete(entry.approval_id);
+    const decider = this.statements.decider(entry);
+    if (decider !== null) this.broken(entry, decider);
+    const statement = this.statements.take(entry, hold);
+    if (statement !== null) this.damage.add("statement", entry.seq, statement, entry.trace_id);
   }
 
   private granted(entry: Granted): void {
     this.grants++;
     if (this.open.has(entry.grant_id)) this.broken(entry, "a grant id is used twice");
-    if (entry.epoch !== this.epoch) this.broken(entry, "a grant under a revoked epoch");
+    if (!this.inForce(entry.epoch)) this.broken(entry, "a grant under a revoked epoch");
+    this.policy ??= this.policy === undefined ? entry.policy_version : null;
     if (entry.policy_version !== this.policy)
       this.broken(entry, "a grant under another policy than the one in force");
     const { cause } = entry;
@@ -149,11 +202,13 @@ export class LogRules {
         this.broken(entry, "a proof was granted twice");
     } else this.approved(entry);
     this.open.set(entry.grant_id, {
+      repudiated: false,
       seq: entry.seq,
       component: entry.component_digest,
       action: entry.action_digest,
       caller: callerOf(entry),
       hosts: new Set(entry.granted.hosts),
+      secrets: new Set(entry.granted.secrets),
       connections: new Set(entry.granted.connections),
       paths: new Set(entry.granted.paths),
     });
@@ -168,6 +223,8 @@ export class LogRules {
     }
     if (hold.call !== entry.call.commitment)
       this.broken(entry, "the call that ran is not the one that was approved");
+    // The gate takes no time for its own that stands before one that the log has seen.
+    if (hold.expires <= this.latest) this.broken(entry, "a grant by an approval whose time was over");
     if (hold.approvers.size < hold.quorum) this.broken(entry, "a grant without its quorum of approvers");
     if (
       entry.approvers.length !== hold.approvers.size ||
@@ -193,6 +250,8 @@ export class LogRules {
     for (const effect of entry.effects) {
       if (effect.reached === "none") continue;
       if (!isInside(effect, grant)) this.broken(entry, "an effect outside what was granted");
+      if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
+        this.broken(entry, "a credential that was not granted");
     }
   }
 }

@@ -25,6 +25,10 @@ export class GuestMemory {
     this.realloc = realloc;
   }
 
+  get byteLength(): number {
+    return this.memory.buffer.byteLength;
+  }
+
   /** A window on guest memory; valid until the guest runs again. */
   bytes(ptr: number, length: number): Uint8Array {
     const { buffer } = this.memory;

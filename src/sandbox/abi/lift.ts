@@ -14,6 +14,11 @@ export class LiftBudget {
     this.left = limit;
   }
 
+  /** Bytes taken so far. */
+  get taken(): number {
+    return this.limit - this.left;
+  }
+
   take(size: number): void {
     this.left -= size;
     if (this.left < 0) throw new AbiError(`values larger than ${this.limit} bytes`);

@@ -1,4 +1,5 @@
 import { ComponentError, Cursor, malformed, unsupported } from "./cursor.ts";
+import type { LinkPlan } from "./plan.ts";
 
 export interface CoreBounds {
   /** Pages of 64 KiB. */
@@ -27,20 +28,31 @@ export function boundCore(core: Uint8Array, bounds: CoreBounds): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** Refuses core modules that share or multiply linear memory, so that one limit holds for the component. */
-export function checkMemories(cores: readonly Uint8Array[]): void {
+const MOST_INSTANCES = 64;
+
+/**
+ * Refuses components that share or multiply linear memory, so that one limit holds for a call: in several modules, or
+ * in several instances of one. Throws {@link ComponentError} `component_unsupported`.
+ */
+export function checkMemories(cores: readonly Uint8Array[], steps: LinkPlan["steps"]): void {
+  if (steps.length > MOST_INSTANCES) throw unsupported(`more than ${MOST_INSTANCES} core instances`);
+  const defined = cores.map(memoriesOf);
+  const made = steps.reduce((sum, { module }) => sum + (defined[module] ?? 0), 0);
+  if (made > 1) throw unsupported("several memories");
+}
+
+/** How many memories a core module defines. */
+function memoriesOf(core: Uint8Array): number {
   let defined = 0;
-  for (const core of cores) {
-    const from = new Cursor(core);
-    from.take(8);
-    while (!from.done) {
-      const id = from.byte();
-      const body = new Cursor(from.take(from.u32()));
-      if (id === 2) checkImports(body);
-      if (id === 5) defined += body.u32();
-    }
+  const from = new Cursor(core);
+  from.take(8);
+  while (!from.done) {
+    const id = from.byte();
+    const body = new Cursor(from.take(from.u32()));
+    if (id === 2) checkImports(body);
+    if (id === 5) defined += body.u32();
   }
-  if (defined > 1) throw unsupported("several memories");
+  return defined;
 }
 
 function checkImports(from: Cursor): void {

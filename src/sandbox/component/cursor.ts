@@ -70,6 +70,22 @@ export class Cursor {
     throw malformed("an integer is too long");
   }
 
+  /** Steps over a signed LEB128 of so many bits. That its last byte fits is for the engine to say. */
+  skipSigned(bits: 32 | 33 | 64): void {
+    for (let left = Math.ceil(bits / 7); left > 0; left--) if (this.byte() < 0x80) return;
+    throw malformed("an integer is too long");
+  }
+
+  skip(length: number): void {
+    if (length > this.bytes.byteLength - this.at) throw malformed("it ends early");
+    this.at += length;
+  }
+
+  /** What was read between two offsets. */
+  between(start: number, end: number): Uint8Array {
+    return this.bytes.subarray(start, end);
+  }
+
   take(length: number): Uint8Array {
     if (length > this.bytes.byteLength - this.at) throw malformed("a section reaches beyond the end");
     this.at += length;
@@ -88,10 +104,14 @@ export class Cursor {
   }
 
   vector<T>(item: () => T): T[] {
+    return Array.from({ length: this.count() }, item);
+  }
+
+  /** The length of a vector. Each item takes at least one byte, so a forged one cannot reserve memory. */
+  count(): number {
     const count = this.u32();
-    // Each item takes at least one byte, so a forged count cannot reserve memory.
     if (count > this.bytes.byteLength - this.at) throw malformed("a vector is longer than its section");
-    return Array.from({ length: count }, item);
+    return count;
   }
 }
 

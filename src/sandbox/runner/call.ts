@@ -1,9 +1,9 @@
-import { messageOf } from "../../core/errors.ts";
 import { AbiError, type GuestMemory } from "../abi/guest-memory.ts";
 import { FlatValues, LiftBudget, liftFlat } from "../abi/lift.ts";
 import { lower, lowerBytes } from "../abi/lower.ts";
 import { FRAME } from "../protocol/frame.ts";
 import {
+  type EndedMessage,
   type EndReason,
   type ExecuteMessage,
   encodeEnded,
@@ -16,6 +16,8 @@ import type { WitType, WitValue } from "../wit/type.ts";
 import { type LogLevel, WORLD_FUNCTIONS, type WorldFunction } from "../wit/world.ts";
 import type { LoadedComponent } from "./component.ts";
 import { promiseIntegration } from "./jspi.ts";
+import { MeterState } from "./meter-state.ts";
+import { endOf } from "./trap.ts";
 
 export interface CallChannel {
   send(kind: number, ...parts: readonly Uint8Array[]): void;
@@ -31,6 +33,13 @@ interface Waiting {
 }
 
 /**
+ * What a host call costs, in fuel, beside what its guest code costs: the work that it makes for the runner. One for
+ * each 16 bytes that cross, in either direction.
+ */
+const HOST_CALL_FUEL = 1_000;
+const BYTES_PER_UNIT_BITS = 4;
+
+/**
  * One execution in a fresh instance. When it is over the guest is never entered again: one that waits for the host is
  * left waiting until it is collected, so that no exception reaches it which it could catch and go on.
  */
@@ -41,17 +50,22 @@ export class RunnerCall {
   /** The standard's may_leave: false while the host calls realloc, or while modules start. */
   private mayLeave = false;
   private waiting: Waiting | null = null;
+  private readonly meter: MeterState;
   private logs = 0;
 
   constructor(message: ExecuteMessage, channel: CallChannel) {
     this.message = message;
     this.channel = channel;
+    const { fuel, memoryPages, timeLeftMs } = message;
+    this.meter = new MeterState({ fuel, memoryPages, deadline: performance.now() + timeLeftMs });
   }
 
   async run(component: LoadedComponent): Promise<void> {
     try {
-      const { execute, memory } = component.instantiate(this.message.memoryPages, (declared, lowered) =>
-        this.hostFunction(declared, lowered),
+      const { execute, memory } = component.instantiate(
+        this.message.memoryPages,
+        (declared, lowered) => this.hostFunction(declared, lowered),
+        this.meter,
       );
       const [ptr, length] = lowerBytes(this.message.task, memory);
       if (this.isOver) return;
@@ -61,7 +75,7 @@ export class RunnerCall {
       if (!this.isOver) this.returned(answer, memory);
     } catch (error) {
       // Traps, exhausted stacks, broken canonical ABI, refused growth at the start: all of the guest's making.
-      this.end("trap", messageOf(error));
+      this.broke(error);
     }
   }
 
@@ -70,6 +84,7 @@ export class RunnerCall {
     const { waiting } = this;
     if (waiting === null) return;
     this.waiting = null;
+    if (!this.charged(payload.byteLength >> BYTES_PER_UNIT_BITS)) return;
     const from = new WireReader(payload);
     const value = decodeValue(waiting.result, from);
     from.end();
@@ -78,13 +93,14 @@ export class RunnerCall {
       lower(waiting.result, value, waiting.memory, waiting.resultPtr);
       this.mayLeave = true;
     } catch (error) {
-      this.end("trap", messageOf(error));
+      this.broke(error);
       return;
     }
     if (!this.isOver) waiting.resume();
   }
 
   cancel(): void {
+    this.meter.cancel();
     this.finish();
   }
 
@@ -101,7 +117,9 @@ export class RunnerCall {
       return;
     }
     // The text goes to the gate as it is, which is the one that must not believe it.
-    this.channel.send(FRAME.returned, ...encodeReturned({ ok: arm === 0, text: memory.bytes(ptr, length) }));
+    const use = this.meter.used();
+    const text = memory.bytes(ptr, length);
+    this.channel.send(FRAME.returned, ...encodeReturned({ use, ok: arm === 0, text }));
     this.finish();
   }
 
@@ -111,13 +129,14 @@ export class RunnerCall {
     return new Suspending((...args) => {
       if (this.isOver) return never();
       if (!this.mayLeave) {
-        this.end("trap", "the component called the host where it may not leave");
-        throw new AbiError("may not leave");
+        const error = new AbiError("the component called the host where it may not leave");
+        this.broke(error);
+        throw error;
       }
       try {
         return this.called(declared, index, args, memory);
       } catch (error) {
-        this.end("trap", messageOf(error));
+        this.broke(error);
         return never();
       }
     });
@@ -130,9 +149,11 @@ export class RunnerCall {
     memory: GuestMemory,
   ): Promise<void> | undefined {
     const { serves, result } = declared;
+    if (!this.charged(HOST_CALL_FUEL)) return never();
     const flat = new FlatValues(args);
     const budget = new LiftBudget(this.message.argumentBytes);
     const values = declared.params.map((type) => liftFlat(type, memory, flat, budget));
+    if (!this.charged(budget.taken >> BYTES_PER_UNIT_BITS)) return never();
     if ("log" in serves) {
       this.log(serves.log, values[0]);
       return undefined;
@@ -154,9 +175,25 @@ export class RunnerCall {
     this.channel.send(FRAME.log, ...encodeLog(level, String(message)));
   }
 
-  private end(reason: EndReason, detail: string): void {
+  /** Pays for what the host does; false when the call is over with that. */
+  private charged(units: number): boolean {
+    if (this.meter.charge(units)) return true;
+    this.broke(null);
+    return false;
+  }
+
+  /** The guest did not get to its end. */
+  private broke(error: unknown): void {
     if (this.isOver) return;
-    this.channel.send(FRAME.ended, ...encodeEnded({ reason, detail }));
+    this.ended({ ...endOf(error, this.meter) });
+  }
+
+  private end(reason: Exclude<EndReason, "trap">, detail: string): void {
+    if (!this.isOver) this.ended({ reason, kind: null, detail });
+  }
+
+  private ended(end: Omit<EndedMessage, "use">): void {
+    this.channel.send(FRAME.ended, ...encodeEnded({ ...end, use: this.meter.used() }));
     this.finish();
   }
 

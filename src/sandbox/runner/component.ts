@@ -1,7 +1,10 @@
 import { GuestMemory, type Realloc } from "../abi/guest-memory.ts";
-import { boundCore } from "../component/bounds.ts";
+import { boundCore, PAGE_BYTES } from "../component/bounds.ts";
 import type { CoreExport, CoreSource, LinkPlan, LinkStep } from "../component/plan.ts";
+import { LEFT_EXPORT, METER_NAMESPACE } from "../meter/additions.ts";
 import { type WorldFunction, worldFunction } from "../wit/world.ts";
+
+import type { MeterState } from "./meter-state.ts";
 
 /** Makes the core function behind a lowered import. */
 export type HostFunctions = (declared: WorldFunction, memory: GuestMemory) => Bun.WebAssembly.ExportValue;
@@ -24,13 +27,21 @@ export class LoadedComponent {
   }
 
   /** Runs the start functions of the guest's modules; what they throw comes through. */
-  instantiate(memoryPages: number, host: HostFunctions): ProviderInstance {
+  instantiate(memoryPages: number, host: HostFunctions, meter: MeterState): ProviderInstance {
     const modules = this.modules(memoryPages);
     const instances: WebAssembly.Instance[] = [];
-    for (const step of this.plan.steps) instances.push(this.link(step, modules, instances, host));
+    for (const step of this.plan.steps) {
+      const instance = this.link(step, modules, instances, host, meter);
+      const left = instance.exports[LEFT_EXPORT];
+      if (typeof left !== "function") throw new TypeError("a core module is not metered");
+      meter.joined(left as () => number); // of this signature in every module that the meter wrote
+      instances.push(instance);
+    }
+    const memory = guestMemory(instances, this.plan.memory, this.plan.realloc);
+    meter.started(memory.byteLength / PAGE_BYTES);
     return {
       execute: exported(instances, this.plan.execute),
-      memory: guestMemory(instances, this.plan.memory, this.plan.realloc),
+      memory,
     };
   }
 
@@ -49,6 +60,7 @@ export class LoadedComponent {
     modules: readonly WebAssembly.Module[],
     instances: readonly WebAssembly.Instance[],
     host: HostFunctions,
+    meter: MeterState,
   ): WebAssembly.Instance {
     const module = modules[step.module];
     if (module === undefined) throw new RangeError("the link plan names a module that is not there");
@@ -63,6 +75,8 @@ export class LoadedComponent {
       for (const [name, source] of given.members) members[name] = resolve(source, instances, host);
       imports[given.namespace] = members;
     }
+    // Last, so that nothing a component gives its modules can stand in for the meter.
+    imports[METER_NAMESPACE] = { refill: meter.refill, grow: meter.grow };
     return new WebAssembly.Instance(module, imports);
   }
 }

@@ -88,6 +88,8 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
     reasons: entry.reasons as unknown as Json, // closed schema of strings
     approvers: votesOf(gate.reader.db, id).map(({ operator: name }) => name),
     boundary: entry.boundary,
+    // What a signed statement names, in the words in which it names it.
+    to_sign: { approval_id: entry.approval_id, call: entry.call.commitment, log: entry.log, seq: entry.seq },
   };
   try {
     const { stored } = openHeldCall(gate, hold);
@@ -243,6 +245,7 @@ function poll(context: ServerContext, request: FrontRequest, id: string): Answer
     (hold.session_id === caller.sessionId || hold.jkt === caller.jkt);
   if (!own) return refusalAnswer(refuse("not_found", 404, "no such approval"));
   const outcome = hold.grant_id === null ? null : readOutcome(gate, { grantId: hold.grant_id });
+  if (outcome !== null && isRefusal(outcome)) return refusalAnswer(outcome);
   if (outcome !== null) {
     const { status: _, ...terminal } = respond(outcome).body;
     return ok({

@@ -156,7 +156,6 @@ async function grantLease(gate: Gate, request: FrontRequest, wanted: WantedLease
       },
       expiresMs: expiresAt * 1000,
       keepMs: KEEP_MS,
-      fsRoot,
       principalMaxCalls: principalCeiling(gate.config, request.peer?.uid ?? null),
     },
     root === null ? [] : [root],

@@ -53,20 +53,31 @@ describe("boundCore", () => {
 });
 
 describe("checkMemories", () => {
+  const steps = (...modules: readonly number[]) => modules.map((module) => ({ module, imports: [] }));
+
   test("takes one memory and shim modules without any", async () => {
     const one = await parse("(module (memory 1))");
     const shim = await parse('(module (import "shim" "t" (table 1 funcref)) (import "m" "f" (func)))');
-    expect(() => checkMemories([shim, one])).not.toThrow();
+    expect(() => checkMemories([shim, one], steps(0, 1))).not.toThrow();
   });
 
   test("refuses a second memory and an imported one", async () => {
     const one = await parse("(module (memory 1))");
     const imports = await parse('(module (import "m" "memory" (memory 1)))');
-    expect(() => checkMemories([one, one])).toThrow(
+    expect(() => checkMemories([one, one], steps(0, 1))).toThrow(
       expect.objectContaining({ code: "component_unsupported" }),
     );
-    expect(() => checkMemories([imports])).toThrow(
+    expect(() => checkMemories([imports], steps(0))).toThrow(
       expect.objectContaining({ code: "component_unsupported" }),
     );
+  });
+
+  test("refuses a second instance of the one memory, and instances without end", async () => {
+    const one = await parse("(module (memory 1))");
+    const none = await parse("(module)");
+    const unsupported = expect.objectContaining({ code: "component_unsupported" });
+    expect(() => checkMemories([one], steps(0, 0))).toThrow(unsupported);
+    expect(() => checkMemories([none], steps(...Array.from({ length: 64 }, () => 0)))).not.toThrow();
+    expect(() => checkMemories([none], steps(...Array.from({ length: 65 }, () => 0)))).toThrow(unsupported);
   });
 });

@@ -1,0 +1,100 @@
+import { Cursor, malformed, unsupported } from "../component/cursor.ts";
+import { METER_NAMESPACE } from "./additions.ts";
+import { atMost } from "./limits.ts";
+import type { Declared, DeclaredMemory } from "./module-space.ts";
+import { readVector, SECTION } from "./sections.ts";
+import { isReferenceType, valueType } from "./value-type.ts";
+
+/** What a module declares, read from its sections. Throws `ComponentError`. An attacker may control every byte. */
+export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Declared {
+  const vector = (kind: number, item: (from: Cursor) => void): number => {
+    const body = sections.get(kind);
+    return body === undefined ? 0 : readVector(body, item);
+  };
+  const types = vector(SECTION.type, functionType);
+  const imported = { functions: 0, tables: 0, globals: 0 };
+  const typeIndex = (from: Cursor) => {
+    if (from.u32() >= types) throw malformed("a type that is not there");
+  };
+  const imports = vector(SECTION.import, (from) => {
+    if (from.name().startsWith(METER_NAMESPACE)) throw unsupported("the namespace of the meter");
+    from.name();
+    switch (from.byte()) {
+      case 0x00:
+        typeIndex(from);
+        imported.functions++;
+        return;
+      case 0x01:
+        table(from);
+        imported.tables++;
+        return;
+      case 0x02:
+        throw unsupported("a memory shared between core modules");
+      case 0x03:
+        globalType(from);
+        imported.globals++;
+        return;
+      default:
+        throw unsupported("tags between core modules");
+    }
+  });
+  const functions = imported.functions + vector(SECTION.function, typeIndex);
+  const tables = imported.tables + vector(SECTION.table, table);
+  let memory: DeclaredMemory | null = null;
+  const memories = vector(SECTION.memory, (from) => {
+    memory = memoryType(from);
+  });
+  const tags = vector(SECTION.tag, (from) => {
+    from.expect(0x00, "an exception");
+    typeIndex(from);
+  });
+  const globals = imported.globals + countOf(sections.get(SECTION.global));
+  if (memories > 1) throw unsupported("several memories");
+  atMost("types", types, "types");
+  atMost("imports", imports, "imports");
+  atMost("functions", functions, "functions");
+  atMost("globals", globals, "globals");
+  atMost("tables", tables, "tables");
+  atMost("exports", countOf(sections.get(SECTION.export)), "exports");
+  return { types, importedFunctions: imported.functions, functions, globals, tables, tags, memory };
+}
+
+function countOf(body: Uint8Array | undefined): number {
+  return body === undefined ? 0 : new Cursor(body).count();
+}
+
+const MOST_VALUES = 1_000;
+
+function functionType(from: Cursor): void {
+  if (from.byte() !== 0x60) throw unsupported("types of garbage collection");
+  for (const _ of ["parameters", "results"]) {
+    const count = from.count();
+    if (count > MOST_VALUES)
+      throw unsupported(`a function with more than ${MOST_VALUES} parameters or results`);
+    for (let left = count; left > 0; left--) valueType(from);
+  }
+}
+
+export function globalType(from: Cursor): void {
+  valueType(from);
+  if (from.byte() > 0x01) throw malformed("a global is neither constant nor variable");
+}
+
+function table(from: Cursor): void {
+  if (!isReferenceType(from.byte())) throw unsupported("typed references or table initialisers");
+  limits(from);
+}
+
+const MOST_PAGES = 65_536;
+
+function memoryType(from: Cursor): DeclaredMemory {
+  const { least, most } = limits(from);
+  return { least, most: Math.min(most ?? MOST_PAGES, MOST_PAGES) };
+}
+
+function limits(from: Cursor): { readonly least: number; readonly most: number | null } {
+  const flags = from.byte();
+  if (flags > 0x01) throw unsupported("shared or 64-bit memories or tables");
+  const least = from.u32();
+  return { least, most: flags === 0x01 ? from.u32() : null };
+}
