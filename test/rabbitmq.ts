@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Identity } from "./certificates.ts";
+import { freePort } from "./free-port.ts";
+import { untilPrinted } from "./until-printed.ts";
 
 /** Where Debian keeps the program; the script of the same name on the path asks for its own account. */
 export const RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -13,14 +14,6 @@ export interface RabbitMq {
   readonly user: string;
   readonly password: string;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Starts RabbitMQ on loopback, in a folder and with a name server of its own, and waits until it serves. */
@@ -78,28 +71,10 @@ export async function startRabbitMq(identity: Identity): Promise<RabbitMq> {
       .exited;
     rmSync(home, { recursive: true, force: true });
   };
-  const log = await until(child.stdout, "Server startup complete");
+  const log = await untilPrinted(child.stdout, "Server startup complete");
   if (log !== null) {
     await stop();
     throw new Error(`rabbitmq did not start: ${log}`);
   }
   return { port, tlsPort, user, password, stop };
-}
-
-/** Null once a line holds the text; the whole output when it ends before. */
-async function until(stream: ReadableStream<Uint8Array>, text: string): Promise<string | null> {
-  const reader = stream.getReader();
-  const decoder = new TextDecoder();
-  let seen = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return seen;
-    seen += decoder.decode(value, { stream: true });
-    if (!seen.includes(text)) continue;
-    // Whatever it still prints must not fill the pipe.
-    void (async () => {
-      while (!(await reader.read()).done);
-    })();
-    return null;
-  }
 }
