@@ -104,7 +104,7 @@ function violation({ from, to, typeOnly }: Import): string | null {
 const PLACES: readonly (readonly [what: string, pattern: RegExp, only: readonly string[]])[] = [
   ["run a component", /\bsandbox\s*\.\s*run\s*\(/, ["gate/dispatch.ts"]],
   ["open a host's door", /\bhost\s*\.\s*door\s*\(/, ["gate/dispatch.ts"]],
-  ["create a sandbox", /(?<!function )\bcreateSandbox\s*\(/, ["server/start.ts"]],
+  ["create a sandbox", /(?<!function )\bcreateSandbox\s*\(/, ["server/runners.ts"]],
   ["create a host", /(?<!function )\bcreateHost\s*\(/, ["server/egress.ts"]],
   ["dispatch", /(?<!function )\bdispatch\(gate\b/, ["gate/perform.ts"]],
   ["open the secrets file", /(?<!function )\bcreateSecretSource\s*\(/, ["server/secrets.ts"]],

@@ -231,8 +231,19 @@ export function openPolicy(
     "fs_read",
     "fs_write",
     "fs_delete",
+    "database_query",
+    "database_execute",
   ];
-  const effects = ["http_read", "http_write", "http_delete", "fs_read", "fs_write", "fs_delete"];
+  const effects = [
+    "http_read",
+    "http_write",
+    "http_delete",
+    "fs_read",
+    "fs_write",
+    "fs_delete",
+    "db_read",
+    "db_write",
+  ];
   const extra = (more.actions as string[] | undefined) ?? [];
   return {
     policy_version: "test-1",

@@ -32,6 +32,14 @@ export class Writer {
     return this;
   }
 
+  /** JSON of the host, as it stands. */
+  json(text: Bytes): Writer {
+    this.room(text.len);
+    memory.copy(this.at, text.ptr, text.len);
+    this.at += text.len;
+    return this;
+  }
+
   /** A quoted JSON string. */
   string(text: Bytes): Writer {
     this.room(text.len * 6 + 2);

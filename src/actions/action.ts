@@ -9,6 +9,7 @@ import type { ManifestSource } from "./manifest.ts";
 import type { Manifest, RiskLevel } from "./manifest-schema.ts";
 import { shapeOutput } from "./output.ts";
 import { parametersOf } from "./parameters.ts";
+import { planDatabase } from "./plan-database.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
@@ -19,7 +20,7 @@ import { actionDetail, summaryRow } from "./wire.ts";
 
 /** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
 export type ProviderRef =
-  | { readonly kind: "builtin"; readonly name: "http_api" | "fs"; readonly ref: string }
+  | { readonly kind: "builtin"; readonly name: "http_api" | "fs" | "database"; readonly ref: string }
   | { readonly kind: "component"; readonly digest: string; readonly ref: string };
 
 /** Values of the manifest's `policy_params`; null for a parameter that the call does not have. */
@@ -74,7 +75,7 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   const schema = compiled(paramsSchema, true);
   const response = responseSchema === null ? null : compiled(responseSchema, false);
   const limits = callLimits(manifest);
-  const kind = manifest.http === undefined ? "fs" : "http";
+  const kind = kindOf(manifest);
   const planner = createPlanner(manifest);
   return Object.freeze({
     id: manifest.id,
@@ -109,15 +110,24 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   });
 }
 
+/** The kind of plan that a manifest's one section makes. */
+function kindOf(manifest: Manifest): PlanKind {
+  if (manifest.http !== undefined) return "http";
+  if (manifest.database !== undefined) return "database";
+  if (manifest.fs !== undefined) return "fs";
+  throw unchecked("no section");
+}
+
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs } = manifest;
+  const { http, fs, database } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
     return (params, context) => planHttp(manifest, http, template.template, params, context);
   }
+  if (database !== undefined) return (params, context) => planDatabase(manifest, database, params, context);
   if (fs === undefined) throw unchecked("no section");
   const rules = compilePathRules(fs);
   return (params, context) => planFs(fs, rules, params, context);
@@ -136,6 +146,7 @@ function unchecked(detail: string): LatchGateError {
 function providerRef(ref: string): ProviderRef {
   if (ref === "builtin:http_api") return { kind: "builtin", name: "http_api", ref };
   if (ref === "builtin:fs") return { kind: "builtin", name: "fs", ref };
+  if (ref === "builtin:database") return { kind: "builtin", name: "database", ref };
   return { kind: "component", digest: ref, ref };
 }
 

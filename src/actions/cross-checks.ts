@@ -1,11 +1,15 @@
 import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
+import { authFindings } from "./auth-checks.ts";
+import { databaseFindings, databaseUses } from "./database-checks.ts";
 import { isHeaderValue, MOST_HEADERS } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
-import { type FsSection, type HttpSection, type Manifest, unknownKey } from "./manifest-schema.ts";
+import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
+import { pathMarks } from "./plan-auth.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
+import { unknownKey } from "./schema-parts.ts";
 import { allowsTarget } from "./target-rules.ts";
 import { parseUrlTemplate, type UrlTemplate } from "./url-template.ts";
 
@@ -23,7 +27,14 @@ export function crossCheck(manifest: Manifest): Finding[] {
   const uses: Use[] = [];
   if (manifest.http !== undefined && template?.ok === true) {
     const found = httpUses(manifest.http, template.template);
-    uses.push(...found.uses);
+    // The credentials of a path stand in the url like parameters, and are none.
+    const marks = pathMarks(manifest);
+    uses.push(
+      ...found.uses.filter(
+        ({ as, parameter }) => as !== "url" || !Object.hasOwn(marks, parameter) || parameters.has(parameter),
+      ),
+    );
+    findings.push(...authFindings(manifest, manifest.http, template.template, parameters));
     findings.push(...found.findings, ...egressFindings(manifest, manifest.http, template.template));
     findings.push(...httpFindings(manifest.http));
   }
@@ -31,26 +42,38 @@ export function crossCheck(manifest: Manifest): Finding[] {
     uses.push(...fsUses(manifest.fs));
     findings.push(...fsFindings(manifest, manifest.fs, parameters));
   }
+  if (manifest.database !== undefined) {
+    uses.push(...databaseUses(manifest.database));
+    findings.push(...databaseFindings(manifest.database));
+  }
   findings.push(...useFindings(manifest, parameters, uses, template !== null && !template.ok));
   findings.push(...sizeFindings(manifest, parameters));
   return findings;
 }
 
 function sectionFindings(manifest: Manifest): Finding[] {
-  const { http, fs, provider, verify, egress, response } = manifest;
+  const { http, fs, database, provider, verify, egress, response } = manifest;
   const findings: Finding[] = [];
   const add = (path: string, message: string) => findings.push({ path: [path], message });
-  if ((http === undefined) === (fs === undefined))
-    add("", "must have exactly one of the sections http and fs");
+  if ([http, fs, database].filter((section) => section !== undefined).length !== 1)
+    add("", "must have exactly one of the sections http, fs and database");
   if (provider === "builtin:http_api" && http === undefined)
     add("provider", "builtin:http_api needs an http section");
   if (provider === "builtin:fs" && fs === undefined) add("provider", "builtin:fs needs an fs section");
+  if (provider === "builtin:database" && database === undefined)
+    add("provider", "builtin:database needs a database section");
+  if (verify.kind === "database" && database === undefined)
+    add("verify", "kind database needs a database section");
   if (verify.kind === "http" && http === undefined) add("verify", "kind http needs an http section");
   if (verify.kind === "fs_hash" && fs === undefined) add("verify", "kind fs_hash needs an fs section");
-  if (fs !== undefined && (egress.hosts.length > 0 || egress.learn))
-    add("egress", "an fs action has no egress");
-  if (fs !== undefined && (response.headers.length > 0 || response.schema !== undefined))
-    add("response", "an fs action has no remote response");
+  const local = fs !== undefined ? "an fs" : database !== undefined ? "a database" : null;
+  if (local !== null && (egress.hosts.length > 0 || egress.learn))
+    add("egress", `${local} action has no egress`);
+  if (fs !== undefined && manifest.auth.length > 0) add("auth", "an fs action has no credentials");
+  if (database !== undefined && manifest.auth.length > 0)
+    add("auth", "the credential of a database belongs to its connection");
+  if (local !== null && (response.headers.length > 0 || response.schema !== undefined))
+    add("response", `${local} action has no remote response`);
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");
   return findings;
 }
@@ -58,8 +81,13 @@ function sectionFindings(manifest: Manifest): Finding[] {
 function effectFindings(manifest: Manifest): Finding[] {
   const implied = impliedEffects(manifest);
   if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
+  const { http, fs, database } = manifest;
   const what =
-    manifest.fs === undefined ? `method ${manifest.http?.method}` : `operation ${manifest.fs.operation}`;
+    fs !== undefined
+      ? `operation ${fs.operation}`
+      : database !== undefined
+        ? `access ${database.access}`
+        : `method ${http?.method}`;
   return [{ path: ["effects"], message: `${what} needs the effect ${implied.slice(0, 2).join(" or ")}` }];
 }
 
@@ -144,6 +172,7 @@ const KIND_TYPES = {
   url: ["string", "number", "integer", "boolean", "array"],
   text: ["string"],
   base64: ["string"],
+  list: ["array"],
 } as const;
 
 function useFindings(
@@ -201,6 +230,12 @@ function useFault(use: Use, parameter: Parameter): string | null {
 function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parameter>): Finding[] {
   const cap = manifest.limits.request_kb * 1024;
   const findings: Finding[] = [];
+  const fuel = builtinFuel(manifest);
+  if (manifest.provider.startsWith("builtin:") && manifest.limits.fuel < fuel)
+    findings.push({
+      path: ["limits", "fuel"],
+      message: `a call of this request_kb and response_kb may take ${fuel}`,
+    });
   for (const { name, schema } of parameters.values()) {
     const most = isJsonObject(schema) ? schema.maxLength : undefined;
     if (typeof most === "number" && most + name.length + 7 > cap)
@@ -210,4 +245,12 @@ function sizeFindings(manifest: Manifest, parameters: ReadonlyMap<string, Parame
       });
   }
   return findings;
+}
+
+/**
+ * More than a built-in provider ever uses, headers included (docs/providers.md, Metering): a call must not end between
+ * its effect and its answer.
+ */
+function builtinFuel({ limits }: Manifest): number {
+  return 250_000 + limits.request_kb * 1024 * 2 + limits.response_kb * 512;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { JsonObject } from "../core/json.ts";
-import { jsonSchema, manifestSchema } from "./manifest-schema.ts";
+import { manifestSchema } from "./manifest-schema.ts";
+import { jsonSchema } from "./schema-parts.ts";
 
 const DIALECT = "https://json-schema.org/draft/2020-12/schema";
 

@@ -23,6 +23,11 @@ export function hostPatternFault(pattern: string): string | null {
   return null;
 }
 
+/** Why a text is no exact host, or null: what gets a credential is never a pattern. */
+export function exactHostFault(host: string): string | null {
+  return host.startsWith("*.") ? "must be an exact host name, not a wildcard" : hostPatternFault(host);
+}
+
 /** Whether every host that `narrow` covers is covered by `wide`. */
 export function patternCovers(wide: string, narrow: string): boolean {
   if (!narrow.startsWith("*.")) return hostMatches(wide, narrow);

@@ -9,3 +9,4 @@ export { type ManifestResult, type ManifestSource, parseManifest } from "./manif
 export type { Manifest, RiskLevel } from "./manifest-schema.ts";
 export type { PlanContext, PlanRefusal, PlanRefusalCode } from "./plan-result.ts";
 export type { Registry } from "./registry.ts";
+export { loadPostgresParser } from "./sql/postgres-parser.ts";

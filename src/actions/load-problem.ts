@@ -2,7 +2,6 @@
  * Why a manifest was not taken. Stable codes:
  *
  * - `manifest_invalid`: the text breaks a rule of the format; the message says which.
- * - `secrets_unavailable`: it asks for a credential, which this build cannot inject.
  * - `broker_unavailable`: it needs a host broker (database, smtp …) that this build lacks.
  * - `duplicate_action`: two files of one source claim the same id.
  * - `override_refused`: it replaces another manifest by a weaker one without saying why.
@@ -12,7 +11,6 @@
  */
 export type LoadProblemCode =
   | "manifest_invalid"
-  | "secrets_unavailable"
   | "broker_unavailable"
   | "duplicate_action"
   | "override_refused"

@@ -7,6 +7,7 @@ import type { LoadProblem, LoadProblemCode } from "./load-problem.ts";
 import { type ManifestResult, type ManifestSource, parseManifest } from "./manifest.ts";
 import { weakenings } from "./override.ts";
 import { createRegistry, type Registry } from "./registry.ts";
+import { loadPostgresParser } from "./sql/postgres-parser.ts";
 import { LONGEST_MANIFEST } from "./yaml-document.ts";
 
 export interface LoadOptions {
@@ -41,6 +42,7 @@ export async function loadActions(options: LoadOptions): Promise<LoadedActions> 
   const registered = presetIds(options.only, loaded, problems);
   for (const directory of options.directories) {
     const sources = await readDirectory(directory.path, directory.origin, problems);
+    if (sources.some(({ text }) => /^database:/m.test(text))) await loadPostgresParser();
     for (const entry of takeSource(sources, problems)) {
       const id = entry.manifest.id;
       const replaced = loaded.get(id);

@@ -1,57 +1,15 @@
 import { z } from "zod";
-import { didYouMean } from "../core/suggest.ts";
+import { SECRET_MARK, SECRET_NAME } from "../core/secret-binding.ts";
 import { requestHeaderFault, responseHeaderFault } from "./header-rules.ts";
-import { hostPatternFault } from "./host-pattern.ts";
+import { exactHostFault, hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
+import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
+import { databaseSection } from "./sections/database.ts";
 
 export const API_VERSION = "latchgate/v1";
 export const RISK_LEVELS = ["low", "medium", "high", "critical"] as const;
 /** HEAD and OPTIONS among them, as a manifest may probe. */
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
-
-/** A mapping that refuses unknown keys: one line of the message for each, with the nearest known one. */
-function closed<Shape extends z.core.$ZodShape>(shape: Shape) {
-  return z.strictObject(shape, {
-    error: (issue) => {
-      if (issue.code !== "unrecognized_keys" || !Array.isArray(issue.keys)) return undefined;
-      return issue.keys.map((key) => unknownKey(String(key), Object.keys(shape))).join("\n");
-    },
-  });
-}
-
-export function unknownKey(key: string, known: readonly string[]): string {
-  const near = didYouMean(key, known);
-  return `unknown key ${key.slice(0, 64)}${near === undefined ? "" : `; did you mean ${near}?`}`;
-}
-
-/** A string that a rule accepts; the rule answers null or what is wrong. */
-function ruled(rule: (text: string) => string | null) {
-  return z.string().superRefine((text, context) => {
-    const fault = rule(text);
-    if (fault !== null) context.addIssue({ code: "custom", message: fault });
-  });
-}
-
-function matching(pattern: RegExp, message: string) {
-  return z.string().regex(pattern, { error: message });
-}
-
-const exactlyOne = (names: readonly string[]) => ({
-  check: (value: object) => names.filter((name) => Object.hasOwn(value, name)).length === 1,
-  message: { error: `must have exactly one of ${names.join(", ")}` },
-});
-
-const parameter = closed({
-  $param: matching(PARAMETER_NAME, "must be the name of a parameter"),
-}).describe("The value of a parameter.");
-
-const whole = (least: number, most: number) => z.int().min(least).max(most);
-
-/** JSON that the YAML reader has already found to be sound. */
-const json = z.unknown();
-
-/** A JSON Schema; checked by compiling it, see json-schema.ts. */
-export const jsonSchema = z.record(z.string(), z.unknown());
 
 const method = z.enum(METHODS);
 
@@ -145,6 +103,11 @@ const assertion = closed({
   type: z.enum(["string", "number", "integer", "boolean", "object", "array", "null"]).optional(),
 }).refine(oneExpectation.check, oneExpectation.message);
 
+const between = closed({ min: whole(0, 1_000_000).default(0), max: whole(0, 1_000_000).optional() }).refine(
+  ({ min, max }) => max === undefined || min <= max,
+  { error: "min must not be above max" },
+);
+
 const verify = z.discriminatedUnion(
   "kind",
   [
@@ -154,10 +117,43 @@ const verify = z.discriminatedUnion(
       assert: z.array(assertion).max(32).default([]),
     }),
     closed({ kind: z.literal("fs_hash") }),
+    closed({
+      kind: z.literal("database"),
+      rows: between.optional().describe("How many rows must come back."),
+      affected: between.optional().describe("How many rows must have been changed."),
+    }),
     closed({ kind: z.literal("none") }),
   ],
-  { error: "kind must be http, fs_hash or none" },
+  { error: "kind must be http, fs_hash, database or none" },
 );
+
+export const AUTH_PLACES = ["header", "bearer", "basic", "query", "path", "body"] as const;
+
+const auth = closed({
+  secret: matching(SECRET_NAME, "must be the name of a secret: A-Z, 0-9 and _, such as API_TOKEN"),
+  in: z.enum(AUTH_PLACES).describe("bearer and basic are the authorization header."),
+  name: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("Header, query parameter, {name} in the path, JSON pointer or form field of the body."),
+  format: z
+    .string()
+    .max(256)
+    .refine((text) => text.split(SECRET_MARK).length === 2, { error: `must hold ${SECRET_MARK} once` })
+    .optional()
+    .describe("Text around the value; {secret} alone when absent."),
+  hosts: z
+    .array(ruled(exactHostFault))
+    .min(1)
+    .max(16)
+    .describe("Exact hosts, each in egress, that may get the value; over https alone."),
+  required: z
+    .boolean()
+    .default(true)
+    .describe("Without its value the call is refused; an optional one is left out."),
+});
 
 /** The shape of a manifest, format `latchgate/v1`. Rules that look at several members are in cross-checks.ts. */
 export const manifestSchema = closed({
@@ -172,13 +168,15 @@ export const manifestSchema = closed({
   tags: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).max(32).default([]),
   effects: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).min(1).max(16),
   provider: matching(
-    /^(?:builtin:http_api|builtin:fs|sha256:[0-9a-f]{64})$/,
-    "must be builtin:http_api, builtin:fs or sha256: and 64 hex digits of a component",
+    /^(?:builtin:(?:http_api|fs|database)|sha256:[0-9a-f]{64})$/,
+    "must be builtin:http_api, builtin:fs, builtin:database or sha256: and 64 hex digits of a component",
   ),
   params: jsonSchema.default({ type: "object" }).describe("JSON Schema 2020-12 of the parameters."),
   http: http.optional(),
   fs: fs.optional(),
+  database: databaseSection.optional(),
   egress: egress.prefault({}),
+  auth: z.array(auth).max(8).default([]).describe("Credentials that the gate puts into the request."),
   verify: verify.default({ kind: "none" }),
   response: closed({
     headers: z.array(ruled(responseHeaderFault)).max(32).default([]),
@@ -216,6 +214,7 @@ export const manifestSchema = closed({
 export type Manifest = z.output<typeof manifestSchema>;
 export type HttpSection = NonNullable<Manifest["http"]>;
 export type FsSection = NonNullable<Manifest["fs"]>;
+export type AuthEntry = Manifest["auth"][number];
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
-export type ParameterRef = z.output<typeof parameter>;
+export type DatabaseSection = NonNullable<Manifest["database"]>;

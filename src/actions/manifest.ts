@@ -31,7 +31,7 @@ export type ManifestResult =
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
 /** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["database", "smtp", "queue", "storage"];
+const OTHER_BROKERS = ["smtp", "queue", "storage"];
 
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {
@@ -79,26 +79,16 @@ export function manifestDigest(manifest: Manifest): string {
 function unavailableSections(value: JsonObject): { findings: Finding[]; rest: JsonObject } {
   const findings: Finding[] = [];
   const rest: Record<string, Json> = { ...value };
-  const refuse = (section: string, code: "broker_unavailable" | "secrets_unavailable", message: string) => {
+  const refuse = (section: string, message: string) => {
     if (!(section in rest)) return;
     delete rest[section];
-    findings.push({ path: [section], message, code });
+    findings.push({ path: [section], message, code: "broker_unavailable" });
   };
   for (const section of OTHER_BROKERS)
-    refuse(
-      section,
-      "broker_unavailable",
-      `this build has no ${section} broker; remove the manifest or the section`,
-    );
+    refuse(section, `this build has no ${section} broker; remove the manifest or the section`);
   refuse(
     "envelope",
-    "broker_unavailable",
-    "this build runs exact plans only; describe the call in an http or fs section",
-  );
-  refuse(
-    "auth",
-    "secrets_unavailable",
-    "this build cannot inject credentials; remove the manifest or its auth section",
+    "this build runs exact plans only; describe the call in an http, fs or database section",
   );
   return { findings, rest };
 }

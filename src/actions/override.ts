@@ -18,7 +18,8 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   const scopes = before.required_scopes.filter((scope) => !after.required_scopes.includes(scope));
   if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
-  found.push(...widerEgress(before, after), ...widerPaths(before, after));
+  found.push(...widerEgress(before, after), ...widerPaths(before, after), ...widerDatabase(before, after));
+  found.push(...moreCredentials(before, after));
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
     found.push("weakens verification: drops the response schema");
@@ -43,6 +44,19 @@ function entryCovers(wide: EgressEntry, narrow: EgressEntry): boolean {
   );
 }
 
+/** A value sent to another host, or in another place, is another use of it. */
+function moreCredentials(before: Manifest, after: Manifest): string[] {
+  const found: string[] = [];
+  for (const { hosts, required: _, ...entry } of after.auth)
+    for (const host of hosts) {
+      const same = before.auth.some(
+        ({ hosts: old, required: __, ...one }) => old.includes(host) && text(one) === text(entry),
+      );
+      if (!same) found.push(`widens credentials: ${entry.secret} for ${host}`);
+    }
+  return found;
+}
+
 function widerPaths(before: Manifest, after: Manifest): string[] {
   if (after.fs === undefined) return [];
   const found: string[] = [];
@@ -50,6 +64,21 @@ function widerPaths(before: Manifest, after: Manifest): string[] {
     if (!before.fs?.allow.includes(pattern)) found.push(`widens paths: allows ${pattern}`);
   for (const pattern of before.fs?.deny ?? [])
     if (!after.fs.deny.includes(pattern)) found.push(`widens paths: no longer denies ${pattern}`);
+  return found;
+}
+
+function widerDatabase(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.database, after.database];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the database access: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  if (now.access !== old.access) add(`access ${now.access}`);
+  if (text({ of: now.statement }) !== text({ of: old.statement })) add("another statement");
+  if (now.max_rows > old.max_rows || (now.max_affected ?? 1) > (old.max_affected ?? 1)) add("more rows");
+  const tables = now.tables?.some((table) => !(old.tables?.includes(table) ?? true));
+  if (tables === true || (old.tables !== undefined && now.tables === undefined)) add("more tables");
+  if (now.functions.some((name) => !old.functions.includes(name))) add("more functions");
   return found;
 }
 

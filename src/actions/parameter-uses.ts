@@ -8,7 +8,7 @@ import type { UrlTemplate } from "./url-template.ts";
 export interface Use {
   readonly parameter: string;
   /** What the place takes. `expected` and `policy` read a value without sending it. */
-  readonly as: BodyUse["as"] | "url" | "expected" | "policy";
+  readonly as: BodyUse["as"] | "url" | "expected" | "policy" | "list";
   readonly path: readonly (string | number)[];
   readonly mayBeAbsent: boolean;
 }

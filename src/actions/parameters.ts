@@ -1,7 +1,7 @@
 import { isJsonObject, type Json, type JsonObject } from "../core/json.ts";
 import type { Finding } from "./load-problem.ts";
-import { unknownKey } from "./manifest-schema.ts";
 import { isInherited, PARAMETER_NAME } from "./names.ts";
+import { unknownKey } from "./schema-parts.ts";
 
 export type JsonType = "string" | "number" | "integer" | "boolean" | "null" | "object" | "array";
 

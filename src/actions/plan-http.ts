@@ -4,6 +4,7 @@ import { hostMatches, type TargetUrl } from "../core/url.ts";
 import { bodyKind, CONTENT_TYPES, parameterName, renderBody } from "./body-template.ts";
 import { isHeaderValue } from "./header-rules.ts";
 import type { HttpSection, Manifest } from "./manifest-schema.ts";
+import { bindSecrets, pathMarks } from "./plan-auth.ts";
 import { type PlanContext, type Planned, type PlanRefusal, refusePlan } from "./plan-result.ts";
 import { egressEntries } from "./target-rules.ts";
 import { expandUrl, type UrlTemplate } from "./url-template.ts";
@@ -18,10 +19,12 @@ export function planHttp(
   params: JsonObject,
   context: PlanContext,
 ): Planned<HttpPlan> | PlanRefusal {
-  const expanded = expandUrl(template, params);
+  const expanded = expandUrl(template, { ...params, ...pathMarks(manifest) });
   if (!expanded.ok) return refusePlan("url_invalid", expanded.message);
   const target = judgeTarget(manifest, http, template, expanded.url, context);
   if (!target.ok) return target;
+  const bound = bindSecrets(manifest, expanded.url, target.unresolved.length === 0);
+  if (!bound.ok) return bound;
   const body = http.body === undefined ? null : renderBody(http.body, params);
   if (http.body !== undefined && body === null)
     return refusePlan("invalid_content", "the body cannot be made from these parameters");
@@ -42,6 +45,7 @@ export function planHttp(
       body,
       hosts,
       responseHeaders: manifest.response.headers,
+      secrets: bound.secrets,
     },
     unresolved: { hosts: target.unresolved, paths: [] },
   };

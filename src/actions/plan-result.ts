@@ -20,13 +20,15 @@ export type PlanRefusalCode =
   | "host_not_allowed"
   | "port_not_allowed"
   | "header_invalid"
+  | "secret_not_bound"
   | "request_too_large"
   | "invalid_content"
   | "fs_root_missing"
   | "path_invalid"
   | "path_denied"
   | "too_large"
-  | "connection_missing";
+  | "connection_missing"
+  | "statement_refused";
 
 /** The message may be shown to the agent: it repeats no value. */
 export interface PlanRefusal {

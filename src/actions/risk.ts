@@ -10,6 +10,8 @@ export const EFFECT_RISK: Readonly<Record<string, RiskLevel>> = {
   http_delete: "high",
   fs_write: "high",
   fs_delete: "critical",
+  db_read: "medium",
+  db_write: "high",
 };
 
 /** The lowest risk that an HTTP method implies by itself (RFC 9110 §9.2.1: safe methods). */
@@ -25,12 +27,15 @@ export const METHOD_RISK: Readonly<Record<HttpMethod, RiskLevel>> = {
 
 const FS_EFFECTS = { read: "fs_read", write: "fs_write", delete: "fs_delete" } as const;
 
+const DATABASE_EFFECTS = { read: "db_read", write: "db_write" } as const;
+
 export function riskRank(level: RiskLevel): number {
   return RISK_LEVELS.indexOf(level);
 }
 
 /** The effect that must be declared, or several of which one must be. */
 export function impliedEffects(manifest: Manifest): readonly string[] {
+  if (manifest.database !== undefined) return [DATABASE_EFFECTS[manifest.database.access]];
   if (manifest.fs !== undefined) return [FS_EFFECTS[manifest.fs.operation]];
   switch (manifest.http?.method) {
     case undefined:
@@ -78,7 +83,7 @@ export function riskFindings(manifest: Manifest): Finding[] {
   if (riskRank(level) >= riskRank("high") && manifest.verify.kind === "none")
     findings.push({
       path: ["verify"],
-      message: `a ${level} risk needs a verification: kind http or fs_hash`,
+      message: `a ${level} risk needs a verification: kind http, fs_hash or database`,
     });
   return findings;
 }

@@ -35,6 +35,7 @@ export function actionDetail(manifest: Manifest, digest: string): JsonObject {
       has_response_schema: manifest.response.schema !== undefined,
     },
     egress: egressDetail(manifest),
+    secrets: manifest.auth.map(({ secret, hosts, required }) => ({ name: secret, required, hosts })),
     declared_side_effects: manifest.effects,
     summary: manifest.summary,
     risk: { level: manifest.risk.level, because: manifest.risk.because ?? null },

@@ -4,6 +4,7 @@ import { stateDir } from "../client/state.ts";
 import { loadConfig } from "../config/load.ts";
 import { findProject, namedProject, PROJECT_FOLDER } from "../config/project.ts";
 import { fingerprint } from "../keys/jwk.ts";
+import { boundaryNote } from "../server/boundary.ts";
 import { unsafeSettings } from "../server/evidence.ts";
 import { projectPaths } from "../server/project-paths.ts";
 import { type RunningServer, startServer } from "../server/start.ts";
@@ -79,12 +80,7 @@ function describe(
     ["project", `${dir}${created === null ? "" : " (new)"}`],
     ["socket", sockets.client],
     ["admin", sockets.admin],
-    [
-      "boundary",
-      same
-        ? "same_uid: agents share this account and could read its keys. Convenient, not a boundary"
-        : "uid: agents run under other accounts",
-    ],
+    ["boundary", same ? `same_uid: ${boundaryNote("same_uid")}` : "uid: agents run under other accounts"],
     ["principals", mapped.map(([uid, entry]) => entry.principal ?? `uid:${uid}`).join(", ") || "none"],
     ["operators", Object.keys(gate.config.operators).join(", ") || "none: nobody can approve"],
     ["files", gate.fsRoot],

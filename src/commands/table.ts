@@ -34,6 +34,7 @@ export const COMMANDS: CommandTable = {
     load: () => import("./trust.ts"),
   },
   status: { summary: "how the gate is", load: () => import("./status.ts") },
+  doctor: { summary: "whether a gate could start here", load: () => import("./doctor.ts") },
   healthcheck: {
     summary: "whether the gate is ready, for supervisors",
     load: () => import("./healthcheck.ts"),

@@ -203,6 +203,18 @@ export const configSchema = z.strictObject({
         .default([])
         .describe("DNS servers, `address` or `address:port`; the system's when empty."),
       local: z.array(localEgress).default([]).describe("Private targets that are open, each for one action."),
+      proxy: z
+        .string()
+        .regex(/^http:\/\/[^/?#@\s]+$/, "http://host:port, without a user")
+        .optional()
+        .describe(
+          "Proxy for everything but local targets, asked by CONNECT for the judged address; none when absent.",
+        ),
+      proxy_secret: z
+        .string()
+        .regex(/^[A-Z][A-Z0-9_]{0,63}$/, "the name of a secret")
+        .optional()
+        .describe("Secret with the `user:password` that the proxy asks for."),
     })
     .prefault({})
     .describe("Where HTTP actions may go beside what their manifests list."),
@@ -247,13 +259,26 @@ export const configSchema = z.strictObject({
   sandbox: z
     .strictObject({
       runners: positive(2).describe("Runner processes for built-in components."),
-      max_in_flight: positive(256).describe("Calls that one runner runs at a time."),
-      queue: count(1024).describe(
-        "Calls that may wait for a place, built-in components and operators' own apart.",
+      operator_runners: positive(8).describe(
+        "Runner processes for components of operators, together. Each component has one of its own for each tenant; an idle one makes room for another.",
       ),
+      max_in_flight: positive(256).describe(
+        "Calls that one runner has at a time, those that wait for the host included.",
+      ),
+      max_running: positive(32).describe("Those of them that do not wait for the host: they share a thread."),
+      queue: count(1024).describe(
+        "Calls that may wait for a place, built-in components and each of operators' own apart. Further ones are answered with 503.",
+      ),
+      recycle_after: positive(100_000).describe("Calls after which a runner is replaced."),
+      unsafe_unlocked: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Lets the gate start where runners can't be locked: a fault in the WebAssembly engine then gives a component whatever the gate's account may do, keys and credentials included. For platforms that lack a layer, and components that you trust as you trust the gate.",
+        ),
     })
     .prefault({})
-    .describe("Runner processes."),
+    .describe("Runner processes, which are locked before they are given a component."),
   ledger: z
     .strictObject({
       group_limit: positive(64).describe("Acts that may share one commit."),

@@ -26,11 +26,32 @@ const BASE64URL = /^[A-Za-z0-9_-]*$/;
  * Two texts never decode to the same bytes.
  */
 export function fromBase64url(text: string): Buffer | null {
-  const over = text.length % 4;
-  if (!BASE64URL.test(text) || over === 1) return null;
-  // The last character carries bits that no byte has: zero, or two texts would decode to the same bytes.
-  if (over !== 0 && !(over === 2 ? "AQgw" : "AEIMQUYcgkosw048").includes(text.slice(-1))) return null;
+  if (!BASE64URL.test(text) || !endsCanonically(text)) return null;
   return Buffer.from(text, "base64url");
+}
+
+/** The last character carries bits that no byte has: zero, or two texts would decode to the same bytes. */
+function endsCanonically(text: string): boolean {
+  const over = text.length % 4;
+  if (over === 0) return true;
+  return over !== 1 && (over === 2 ? "AQgw" : "AEIMQUYcgkosw048").includes(text.slice(-1));
+}
+
+const URL_ALPHABET = { alphabet: "base64url" } as const;
+
+/**
+ * As {@link fromBase64url}, into bytes that are there already: gives how many it wrote. Null for the same texts, and
+ * when there is no room.
+ */
+export function decodeBase64url(text: string, into: Uint8Array): number | null {
+  const length = Math.floor((text.length * 3) / 4);
+  if (length > into.length || !endsCanonically(text)) return null;
+  try {
+    // It passes over white space and stops at padding: then it writes less than that many characters hold.
+    return into.setFromBase64(text, URL_ALPHABET).written === length ? length : null;
+  } catch {
+    return null; // a foreign character
+  }
 }
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

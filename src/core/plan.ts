@@ -5,6 +5,7 @@ import { type HttpPlan, httpPlanFromJson, httpPlanToJson } from "./plan/http.ts"
 import { type MailPlan, mailPlanFromJson, mailPlanToJson } from "./plan/mail.ts";
 import { type QueuePlan, queuePlanFromJson, queuePlanToJson } from "./plan/queue.ts";
 import { type StoragePlan, storagePlanFromJson, storagePlanToJson } from "./plan/storage.ts";
+import { secretNames } from "./secret-binding.ts";
 
 export type { DatabaseParameter, DatabasePlan, DatabaseTarget } from "./plan/database.ts";
 export type { Endpoint } from "./plan/endpoint.ts";
@@ -43,10 +44,11 @@ export interface CallLimits {
   readonly responseBytes: number;
 }
 
-/** Names of the secrets that a plan needs, each once. */
+/** Names of the secrets that a plan asks for, each once. */
 export function secretsOf(plan: Plan): readonly string[] {
   switch (plan.kind) {
     case "http":
+      return secretNames(plan.secrets);
     case "fs":
       return [];
     case "database":
@@ -55,6 +57,12 @@ export function secretsOf(plan: Plan): readonly string[] {
     case "storage":
       return plan.secret === null ? [] : [plan.secret];
   }
+}
+
+/** Those without which a plan may not run; the others are left out when they are not granted, or not there. */
+export function requiredSecretsOf(plan: Plan): readonly string[] {
+  if (plan.kind !== "http") return secretsOf(plan);
+  return secretNames(plan.secrets.filter(({ required }) => required));
 }
 
 /** The plan as JSON: bytes as base64, members always present. The same plan always gives the same canonical text. */

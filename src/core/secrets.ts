@@ -11,6 +11,9 @@ export interface SecretSource {
   open(request: SecretRequest): Promise<OpenSecrets>;
 }
 
+/** Codes with which a {@link SecretSource} refuses, beside `cancelled`. */
+export const SECRET_ERRORS = ["secret_missing", "secrets_unavailable", "secrets_damaged"] as const;
+
 export interface SecretRequest {
   readonly names: readonly string[];
   readonly tenant: string;

@@ -89,3 +89,11 @@ export function hostMatches(pattern: string, host: string): boolean {
   }
   return pattern !== "" && pattern === host;
 }
+
+/**
+ * Whether a query (with its `?`) has a parameter, as any server would read it: `&` or `;` between the parameters,
+ * names percent-decoded.
+ */
+export function hasQueryParameter(query: string, name: string): boolean {
+  return new URLSearchParams(query.replaceAll(";", "&")).has(name);
+}

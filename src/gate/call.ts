@@ -119,6 +119,8 @@ export interface Dispatched extends Granted {
   /** Fuel used and most memory had, as the runner counted them; null when it never said. */
   readonly fuel: number | null;
   readonly peakMemoryBytes: number | null;
+  /** Places of the answer and of `output` where a credential was taken out. */
+  readonly redactions: number;
 }
 
 export type ReceiptStatus = EntryBody<"call.receipt">["status"];

@@ -10,13 +10,25 @@ import type { Gate } from "./gate.ts";
 export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched> {
   const { call, deadline, signal } = granted;
   if (signal.aborted)
-    return { ...granted, output: null, effects: [], ...NOTHING_USED, ended: String(signal.reason) };
+    return {
+      ...granted,
+      output: null,
+      effects: [],
+      redactions: 0,
+      ...NOTHING_USED,
+      ended: String(signal.reason),
+    };
   const { plan, limits, component: digest } = call;
   const { tenant, principal } = call.caller;
   const action = call.action.id;
-  const door = gate.host.door({ plan, limits, deadline, signal, action, caller: { tenant, principal } });
-  const run = async () =>
-    gate.sandbox.run({ digest, task: call.action.task(plan), limits, deadline, door, signal });
+  const caller = { tenant, principal };
+  const { secrets } = granted.decision.granted;
+  const door = gate.host.door({ plan, limits, deadline, signal, action, caller, secrets });
+  const run = async () => {
+    const task = call.action.task(plan);
+    const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal });
+    return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
+  };
   const ran = await run().catch((error: unknown) => ({
     status: "internal_error" as const,
     detail: messageOf(error),
@@ -25,7 +37,7 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   await door.close();
   const effects = door.effects();
   const { ioCalls, fuel, peakMemoryBytes } = ran.status === "overloaded" ? NOTHING_USED : ran;
-  const facts = { effects, ioCalls, fuel, peakMemoryBytes };
+  const facts = { effects, ioCalls, fuel, peakMemoryBytes, redactions: door.redactions() };
   if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, ...facts };
   const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : codeOf(ran);
   return { ...granted, output: null, ended, ...facts };

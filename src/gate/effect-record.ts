@@ -20,6 +20,8 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         status: effect.status,
         response_bytes: effect.responseBytes,
         response: committed(effect.responseHash),
+        secrets: effect.secrets,
+        scrubbed: effect.scrubbed,
         ...end,
       };
     case "fs":

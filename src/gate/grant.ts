@@ -1,6 +1,6 @@
 import { sha256Hex } from "../core/bytes.ts";
 import { rfc3339 } from "../core/clock.ts";
-import { type Plan, secretsOf } from "../core/plan.ts";
+import { type Plan, requiredSecretsOf } from "../core/plan.ts";
 import { commitUnder } from "../ledger/store/payloads.ts";
 import type { Authorized, Cause, Granted } from "./call.ts";
 import { callRecord } from "./call-record.ts";
@@ -82,10 +82,13 @@ function causeRecord(cause: Cause) {
     : { kind: "approval" as const, proof: null, approval_id: cause.approvalId, idempotency: null };
 }
 
-/** Policy granted less than the plan needs: then the plan as it is may not run. */
+/**
+ * Policy granted less than the plan needs: then the plan as it is may not run. An optional credential is not needed;
+ * the door leaves out what was not granted.
+ */
 export function grantsWholePlan({ call, decision }: Authorized): Refusal | null {
   const { plan } = call;
-  const secrets = secretsOf(plan).every((secret) => decision.granted.secrets.includes(secret));
+  const secrets = requiredSecretsOf(plan).every((secret) => decision.granted.secrets.includes(secret));
   if (secrets && grantsTarget(plan, decision.granted)) return null;
   return refuse("policy_denied", 403, "policy grants less than the call needs", {
     members: { deny_reason: "policy grants less than the call needs" },

@@ -41,7 +41,7 @@ export async function record(
         io_calls: ended.ioCalls,
         fuel: ended.fuel,
         peak_memory_bytes: ended.peakMemoryBytes,
-        redactions: 0,
+        redactions: ended.redactions,
         boundary: call.boundary,
         decision:
           ended.status !== "executed"

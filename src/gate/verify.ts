@@ -71,6 +71,7 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
   "header_timeout",
   "idle_timeout",
   "connect_timeout",
+  "statement_timeout",
 ]);
 
 function timedOut(...codes: readonly (string | null)[]): boolean {

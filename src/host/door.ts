@@ -1,11 +1,21 @@
 import type { Clock } from "../core/clock.ts";
 import type { HostErrorCode, ObservedEffect } from "../core/effect.ts";
 import type { HostAnswer, HostCall, HostDoor } from "../core/host-call.ts";
-import { type CallLimits, type Plan, type PlanKind, secretsOf } from "../core/plan.ts";
-import type { OpenSecrets, SecretSource } from "../core/secrets.ts";
+import type { Json } from "../core/json.ts";
+import {
+  type CallLimits,
+  type HttpPlan,
+  type Plan,
+  type PlanKind,
+  requiredSecretsOf,
+  secretsOf,
+} from "../core/plan.ts";
+import type { SecretSource } from "../core/secrets.ts";
 import type { Broker, BrokerJob, Brokers } from "./broker.ts";
-import { withSecrets } from "./credentials.ts";
+import { type Opened, openSecrets } from "./credentials/open.ts";
+import { sensitiveValues } from "./credentials/values.ts";
 import { failureOf, HostFailure } from "./failure.ts";
+import type { JobCredentials } from "./http/broker.ts";
 import { equalsPlan } from "./plan-match.ts";
 import {
   databaseRecord,
@@ -17,6 +27,7 @@ import {
   refusalOf,
   storageRecord,
 } from "./record.ts";
+import { Scrubber } from "./scrub/scrubber.ts";
 
 /** What doors share; made once per gate by `createHost`. */
 export interface HostDeps {
@@ -37,12 +48,25 @@ export interface DoorRequest {
   readonly deadline: number;
   /** Aborting it is like `close`: nothing happens any more. */
   readonly signal: AbortSignal;
+  /** Names of the secrets that policy granted. */
+  readonly secrets: readonly string[];
+}
+
+/** The door as the gate holds it. */
+export interface GuardedDoor extends HostDoor {
+  /**
+   * What a component says, with every form of the credentials that this door has used taken out of its texts. Before
+   * `close` alone: afterwards the door knows no credential any more, and rejects.
+   */
+  scrub(output: Json): Promise<Json>;
+  /** In how many places a credential has been taken out so far, answers and `scrub` together. */
+  redactions(): number;
 }
 
 /** What one admitted call does, with the record that it keeps. */
 interface Work {
   readonly record: OpenRecord;
-  readonly run: (secrets: OpenSecrets) => Promise<HostAnswer>;
+  readonly run: (opened: Opened) => Promise<HostAnswer>;
 }
 
 /** Longest time that a timer takes. */
@@ -54,11 +78,11 @@ const LONGEST_TIMER = 0x7fffffff;
  */
 export function createDoor(
   request: DoorRequest & { readonly deps: HostDeps; readonly onClosed?: () => void },
-): HostDoor {
+): GuardedDoor {
   return new Door(request, request.deps, request.onClosed);
 }
 
-class Door implements HostDoor {
+class Door implements GuardedDoor {
   private readonly request: DoorRequest;
   private readonly deps: HostDeps;
   private readonly onClosed: (() => void) | undefined;
@@ -69,6 +93,7 @@ class Door implements HostDoor {
   private readonly onAbort = () => this.shut("cancelled");
   private calls = 0;
   private used = false;
+  private scrubber: Scrubber | null = null;
 
   constructor(request: DoorRequest, deps: HostDeps, onClosed: (() => void) | undefined) {
     this.request = request;
@@ -93,9 +118,18 @@ class Door implements HostDoor {
     return this.records.map((record) => ({ ...record }));
   }
 
+  async scrub(output: Json): Promise<Json> {
+    return this.scrubber === null ? output : this.scrubber.json(output);
+  }
+
+  redactions(): number {
+    return this.scrubber?.hits ?? 0;
+  }
+
   async close(): Promise<void> {
     this.shut("cancelled");
     await Promise.allSettled(this.underWay);
+    this.scrubber?.clear();
     this.onClosed?.();
   }
 
@@ -121,12 +155,30 @@ class Door implements HostDoor {
     const { record, run } = this.work(call);
     this.records.push(record);
     try {
-      const names = secretsOf(this.request.plan);
-      return await withSecrets(this.deps.secrets, { names, ...this.request.caller, signal }, run);
+      return await this.withSecrets(signal, run);
     } catch (thrown) {
       const failure = failureOf(thrown, unforeseen(record));
       record.error = failure.code;
       return { kind: call.kind, err: failure.code };
+    }
+  }
+
+  /** Values are open for the length of one effect; what searches for them stays until the door closes. */
+  private async withSecrets(
+    signal: AbortSignal,
+    run: (opened: Opened) => Promise<HostAnswer>,
+  ): Promise<HostAnswer> {
+    const { plan, caller, secrets: granted } = this.request;
+    const login = plan.kind === "http" ? this.deps.brokers.http.proxySecret : null;
+    const own = login === null ? [] : [login];
+    const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
+    const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
+    try {
+      const values = sensitiveValues(plan, own, opened);
+      if (values.length > 0) this.scrubber = new Scrubber(values);
+      return await run(opened);
+    } finally {
+      opened.secrets.release();
     }
   }
 
@@ -149,10 +201,15 @@ class Door implements HostDoor {
       case "http": {
         const record = httpRecord(plan);
         const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
-        const run = async (): Promise<HostAnswer> => ({
-          kind: "http.request",
-          ok: await http.perform({ plan, action, limits, timeoutMs, signal, record }),
-        });
+        const run = async (opened: Opened): Promise<HostAnswer> => {
+          const credentials = this.credentials(plan, opened);
+          try {
+            const ok = await http.perform({ plan, action, limits, timeoutMs, signal, record, credentials });
+            return { kind: "http.request", ok };
+          } finally {
+            record.scrubbed = credentials?.scrubber.hits ?? 0;
+          }
+        };
         return { record, run };
       }
       case "fs": {
@@ -169,13 +226,21 @@ class Door implements HostDoor {
         return workOf(storage, { ...common, plan, record: storageRecord(plan) });
     }
   }
+
+  private credentials(plan: HttpPlan, { names, secrets }: Opened): JobCredentials | null {
+    const { scrubber } = this;
+    if (scrubber === null) return null;
+    const { tenant, principal } = this.request.caller;
+    const bindings = plan.secrets.filter(({ secret }) => names.has(secret));
+    return { bindings, secrets, scrubber, owner: JSON.stringify([tenant, principal]) };
+  }
 }
 
 function workOf<K extends Exclude<PlanKind, "http" | "fs">>(
   broker: Broker<K> | null,
   job: Omit<BrokerJob<K>, "secrets"> & { readonly record: OpenRecord },
 ): Work {
-  const run = async (secrets: OpenSecrets): Promise<HostAnswer> => {
+  const run = async ({ secrets }: Opened): Promise<HostAnswer> => {
     if (broker === null) throw new HostFailure("not_granted", "no broker for this plan");
     return broker.perform({ ...job, secrets });
   };

@@ -1,10 +1,12 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { HostDoor } from "../core/host-call.ts";
 import { type RandomSource, systemRandom } from "../core/ids.ts";
-import type { Connections } from "../core/plan/connections.ts";
+import { type Connections, NO_CONNECTIONS } from "../core/plan/connections.ts";
 import type { SecretSource } from "../core/secrets.ts";
+import { selfCommand } from "../core/self.ts";
 import type { Brokers } from "./broker.ts";
-import { createDoor, type DoorRequest, type HostDeps } from "./door.ts";
+import { DatabaseBroker } from "./database/broker.ts";
+import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
 import { type Kernel, linuxKernel } from "./fs/kernel.ts";
@@ -12,6 +14,7 @@ import { isPublicAddress } from "./http/addresses.ts";
 import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
 import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
+import { type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 
 export interface HostOptions {
@@ -26,10 +29,14 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** How to start this program again; itself by default. */
+  readonly self?: readonly string[];
   /** Endpoints that plans may name; none by default. */
   readonly connections?: Connections;
   /** Where brokers get credentials from, through the door; nowhere when null or absent. */
   readonly secrets?: SecretSource | null;
+  /** Requests to public addresses go through it; `[[egress.local]]` targets never do. */
+  readonly proxy?: ProxySetting;
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Replacements for tests alone: no setting and no environment variable leads here. */
@@ -50,7 +57,7 @@ export interface HostStats {
 /** The brokers of one gate. */
 export interface Host {
   /** Opens the door of one granted call. After `close` it is shut from the start. */
-  door(request: DoorRequest): HostDoor;
+  door(request: DoorRequest): GuardedDoor;
   stats(): HostStats;
   /** Closes every door and connection; resolves when nothing can happen any more. */
   close(): Promise<void>;
@@ -69,6 +76,7 @@ export function createHost(options: HostOptions = {}): Host {
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+    proxy: options.proxy === undefined ? null : readProxy(options.proxy),
   });
   const fs = new FsBroker({
     kernel: testing.kernel ?? linuxKernel(),
@@ -76,7 +84,10 @@ export function createHost(options: HostOptions = {}): Host {
     random: options.random ?? systemRandom,
     roots: options.fsRoots ?? [],
   });
-  const brokers: Brokers = { http, fs, database: null, mail: null, queue: null, storage: null };
+  const connections = options.connections ?? NO_CONNECTIONS;
+  const self = options.self ?? selfCommand;
+  const database = new DatabaseBroker({ clock, connections: connections.database, self });
+  const brokers: Brokers = { http, fs, database, mail: null, queue: null, storage: null };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 
@@ -89,7 +100,7 @@ class RunningHost implements Host {
     this.deps = deps;
   }
 
-  door(request: DoorRequest): HostDoor {
+  door(request: DoorRequest): GuardedDoor {
     const signal = this.closed ? AbortSignal.abort() : request.signal;
     const door = createDoor({
       ...request,

@@ -75,6 +75,8 @@ export function httpRecord(plan: HttpPlan): Writable<HttpEffect> {
     status: null,
     responseBytes: 0,
     responseHash: null,
+    secrets: [],
+    scrubbed: 0,
     ...NOTHING_YET,
   };
 }

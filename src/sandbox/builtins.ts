@@ -1,13 +1,18 @@
 import { readFile } from "node:fs/promises";
+import databasePath from "../../providers/database/database.wasm" with { type: "file" };
 import digests from "../../providers/digests.json" with { type: "json" };
 import fsPath from "../../providers/fs/fs.wasm" with { type: "file" };
 import httpApiPath from "../../providers/http_api/http_api.wasm" with { type: "file" };
 import { type IngestedComponent, ingestComponent } from "./ingest.ts";
 
-export const BUILTIN_NAMES = ["http_api", "fs"] as const;
+export const BUILTIN_NAMES = ["http_api", "fs", "database"] as const;
 export type BuiltinName = (typeof BUILTIN_NAMES)[number];
 
-const PATHS: Readonly<Record<BuiltinName, string>> = { http_api: httpApiPath, fs: fsPath };
+const PATHS: Readonly<Record<BuiltinName, string>> = {
+  http_api: httpApiPath,
+  fs: fsPath,
+  database: databasePath,
+};
 
 /**
  * The components that the binary carries, each checked against the digest that it also carries. The build validates

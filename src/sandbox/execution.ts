@@ -24,6 +24,8 @@ import type { WorldFunction } from "./wit/world.ts";
 export interface RunRequest {
   /** Of a registered component. */
   readonly digest: string;
+  /** Whose call it is: an operator's component serves each tenant from a process of its own. */
+  readonly tenant: string;
   /** JSON text. */
   readonly task: string;
   readonly limits: CallLimits;

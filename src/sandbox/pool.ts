@@ -1,152 +1,110 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { LatchGateError } from "../core/errors.ts";
 import { Execution, type RunRequest } from "./execution.ts";
+import { type GroupLimits, RunnerGroup } from "./group.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import type { RunOutcome } from "./outcome.ts";
-import { type RunnerOptions, RunnerProcess } from "./runner-process.ts";
+import type { RunnerProcess } from "./runner-process.ts";
+import { RunnerSupply } from "./runner-supply.ts";
+import type { RunnerStats, Sandbox, SandboxOptions, SandboxStats } from "./sandbox.ts";
 
-export interface SandboxOptions {
-  /** Runners that the built-in components share. Each component of an operator has one runner of its own. */
-  readonly runners: number;
-  /**
-   * Command line of this program, up to its subcommand, with absolute paths: `[process.execPath]` for the compiled
-   * binary, `[bun, "/…/src/main.ts"]` otherwise. `__runner` is added to it.
-   */
-  readonly self: readonly string[];
-  /** Calls that one runner has at a time. */
-  readonly maxInFlight: number;
-  /** Calls that wait per group of runners; one more is refused as overloaded. */
-  readonly queueLimit: number;
-  /** Added to the runners' environment, which has nothing of the gate's own. */
-  readonly env?: Readonly<Record<string, string>>;
-  readonly clock?: Clock;
-  /** Default 10,000 ms. */
-  readonly startTimeoutMs?: number;
-  /** How long a runner may take to let go of a cancelled call before it is killed; default 50 ms. */
-  readonly cancelGraceMs?: number;
-}
-
-export interface Sandbox {
-  /** Makes a component known; a second time changes nothing. */
-  register(component: IngestedComponent): void;
-  /** Never rejects for what a component or a runner does. Throws `component_unknown` and `sandbox_closed`. */
-  run(request: RunRequest): Promise<RunOutcome>;
-  stats(): SandboxStats;
-  /** Ends every call as cancelled and every runner; resolves when their processes are gone. */
-  close(): Promise<void>;
-}
-
-export interface SandboxStats {
-  readonly runners: readonly RunnerStats[];
-  /** Runners that ended while the sandbox was open. */
-  readonly lost: number;
-}
-
-export interface RunnerStats {
-  readonly pid: number;
-  /** `builtin`, the digest of an operator's component, or `spare`. */
-  readonly group: string;
-  readonly inFlight: number;
-  readonly queued: number;
-}
-
-/** Starts the runners and resolves when every one of them is ready. Throws `runner_start_failed`. */
+/** Starts the runners and resolves when every one of them is ready. Throws `runner_start_failed` and `sandbox_layer_missing`. */
 export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const pool = new Pool(options);
   try {
     await pool.start();
   } catch (cause) {
     await pool.close();
+    if (cause instanceof LatchGateError && cause.code === "sandbox_layer_missing") throw cause;
     throw new LatchGateError("runner_start_failed", "the sandbox cannot start its runners", { cause });
   }
   return pool;
 }
 
-interface Group {
-  readonly name: string;
-  readonly size: number;
-  readonly components: IngestedComponent[];
-  /** Runners that are ready. */
-  readonly runners: RunnerProcess[];
-  /** Runners that are on their way. */
-  starting: number;
-  queue: Execution[];
-}
-
 const BUILTIN = "builtin";
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 5_000;
 
 class Pool implements Sandbox {
   private readonly options: SandboxOptions;
-  private readonly runnerOptions: RunnerOptions;
+  private readonly limits: GroupLimits;
+  private readonly operatorRunners: number;
+  private readonly idleMs: number;
   private readonly clock: Clock;
-  private readonly groups = new Map<string, Group>();
-  private readonly components = new Map<
-    string,
-    { readonly component: IngestedComponent; readonly group: Group }
-  >();
+  private readonly builtin: RunnerGroup;
+  /** Of operators' components: by digest and tenant. */
+  private readonly operators = new Map<string, RunnerGroup>();
+  private readonly idleTimers = new Map<RunnerGroup, ReturnType<typeof setTimeout>>();
+  private readonly components = new Map<string, IngestedComponent>();
   private readonly executions = new Set<Execution>();
-  /** Every process that has not been seen to end. */
-  private readonly processes = new Set<RunnerProcess>();
-  /** Ready, and with nothing loaded. */
-  private spare: RunnerProcess | null = null;
-  private spareStarting = false;
-  private failedStarts = 0;
-  private lastFailure = "";
-  private retry: ReturnType<typeof setTimeout> | null = null;
+  private readonly supply: RunnerSupply;
+  private stallTimer: ReturnType<typeof setTimeout> | null = null;
   private lostCount = 0;
+  private retiredCount = 0;
+  private refusedCount = 0;
   private closed = false;
 
   constructor(options: SandboxOptions) {
     this.options = options;
     this.clock = options.clock ?? systemClock;
-    this.runnerOptions = {
+    this.limits = {
+      maxInFlight: options.maxInFlight,
+      maxRunning: options.maxRunning ?? 32,
+      stallMs: options.stallMs ?? 50,
+      recycleAfter: options.recycleAfter ?? 100_000,
+    };
+    this.operatorRunners = options.operatorRunners ?? 8;
+    this.idleMs = options.idleMs ?? 60_000;
+    const runner = {
       self: options.self,
       env: options.env ?? {},
+      allowUnlocked: options.allowUnlocked ?? false,
       startTimeoutMs: options.startTimeoutMs ?? 10_000,
       cancelGraceMs: options.cancelGraceMs ?? 50,
+      now: () => this.clock.monotonic(),
+      onRefused: () => {
+        this.refusedCount++;
+      },
     };
-    this.group(BUILTIN, options.runners);
+    this.supply = new RunnerSupply(runner, {
+      onLost: (lost, detail) => this.onLost(lost, detail),
+      onChange: () => this.wake(),
+    });
+    this.builtin = new RunnerGroup(BUILTIN, null, options.runners, this.limits);
   }
 
   async start(): Promise<void> {
-    const builtin = this.group(BUILTIN, this.options.runners);
-    const first = Array.from({ length: builtin.size }, async () => this.join(builtin, await this.spawned()));
-    await Promise.all([...first, this.spawned().then((runner) => this.keep(runner))]);
+    const first = Array.from({ length: this.builtin.size }, async () =>
+      this.join(this.builtin, await this.supply.start()),
+    );
+    await Promise.all([...first, this.supply.startSpare()]);
   }
 
   register(component: IngestedComponent): void {
     if (this.components.has(component.digest)) return;
-    const group =
-      component.origin === "builtin"
-        ? this.group(BUILTIN, this.options.runners)
-        : this.group(component.digest, 1);
-    group.components.push(component);
-    this.components.set(component.digest, { component, group });
-    for (const runner of group.runners) runner.load(component);
+    this.components.set(component.digest, component);
+    if (component.origin !== "builtin") return;
+    this.builtin.components.push(component);
+    for (const runner of this.builtin.runners) runner.load(component);
   }
 
   async run(request: RunRequest): Promise<RunOutcome> {
     if (this.closed) throw new LatchGateError("sandbox_closed", "the sandbox is closed");
-    const known = this.components.get(request.digest);
-    if (known === undefined)
+    const component = this.components.get(request.digest);
+    if (component === undefined)
       throw new LatchGateError("component_unknown", `no component ${request.digest} is registered`);
-    const { component, group } = known;
-    const idle = group.runners.some((runner) => runner.inFlight < this.options.maxInFlight);
-    if (!idle && group.queue.length >= this.options.queueLimit) return { status: "overloaded" };
+    const group = this.groupFor(component, request.tenant);
+    const now = this.clock.monotonic();
+    if (group.queue.length >= this.options.queueLimit && group.choose(now) === null)
+      return { status: "overloaded" };
 
     const execution = new Execution(request, component, this.clock);
     this.executions.add(execution);
     execution.whenOver(() => {
       this.executions.delete(execution);
-      const waiting = group.queue.indexOf(execution);
-      if (waiting >= 0) group.queue.splice(waiting, 1);
+      group.drop(execution);
     });
     const ungranted = component.imports.find((name) => request.granted?.includes(name) === false);
     if (request.signal.aborted) execution.fail("cancelled", "the call was cancelled");
-    else if (request.deadline <= this.clock.monotonic())
-      execution.fail("deadline", "the deadline has passed");
+    else if (request.deadline <= now) execution.fail("deadline", "the deadline has passed");
     else if (ungranted !== undefined)
       execution.fail(
         "import_not_granted",
@@ -160,66 +118,93 @@ class Pool implements Sandbox {
   }
 
   stats(): SandboxStats {
-    const of = (group: string, queued: number) => (runner: RunnerProcess) => ({
-      pid: runner.pid,
-      group,
-      inFlight: runner.inFlight,
-      queued,
-    });
-    const runners = [...this.groups.values()].flatMap((group) =>
-      group.runners.map(of(group.name, group.queue.length)),
+    const runners = this.groups().flatMap((group) =>
+      [...group.runners, ...group.leaving].map((runner) => statsOf(runner, group)),
     );
-    if (this.spare !== null) runners.push(of("spare", 0)(this.spare));
-    return { runners, lost: this.lostCount };
+    const { spare } = this.supply;
+    if (spare !== null) runners.push(statsOf(spare, null));
+    return {
+      runners,
+      lost: this.lostCount,
+      retired: this.retiredCount,
+      refusedHostCalls: this.refusedCount,
+      missingLayers: this.supply.missingLayers(),
+    };
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    if (this.retry !== null) clearTimeout(this.retry);
+    for (const timer of [this.stallTimer, ...this.idleTimers.values()])
+      if (timer !== null) clearTimeout(timer);
     for (const execution of [...this.executions]) execution.fail("cancelled", "the sandbox was closed");
-    const ending = [...this.processes];
-    for (const runner of ending) runner.lose("the sandbox was closed");
-    await Promise.all(ending.map((runner) => runner.exited));
+    await this.supply.close();
   }
 
-  private group(name: string, size: number): Group {
-    const known = this.groups.get(name);
+  private groups(): readonly RunnerGroup[] {
+    return [this.builtin, ...this.operators.values()];
+  }
+
+  /** Built-in components share runners. An operator's component shares none, and no runner serves two tenants. */
+  private groupFor(component: IngestedComponent, tenant: string): RunnerGroup {
+    if (component.origin === "builtin") return this.builtin;
+    const key = JSON.stringify([component.digest, tenant]);
+    const known = this.operators.get(key);
     if (known !== undefined) return known;
-    const group: Group = { name, size, components: [], runners: [], starting: 0, queue: [] };
-    this.groups.set(name, group);
+    const group = new RunnerGroup(component.digest, tenant, 1, this.limits);
+    group.components.push(component);
+    this.operators.set(key, group);
     return group;
   }
 
-  /** Hands waiting calls to the runners with the most room, and sees to it that the group has its runners. */
-  private dispatch(group: Group): void {
+  /** Hands waiting calls to the runners that have the least to do, and sees to it that the group has its runners. */
+  private dispatch(group: RunnerGroup): void {
     if (this.closed) return;
-    if (group.queue.length > 0 || group.name === BUILTIN) this.fill(group);
+    group.release(this.clock.monotonic());
+    if (group.queue.length > 0 || group === this.builtin) this.fill(group);
     while (group.queue.length > 0) {
-      let best: RunnerProcess | null = null;
-      for (const runner of group.runners)
-        if (runner.inFlight < this.options.maxInFlight && (best === null || runner.inFlight < best.inFlight))
-          best = runner;
-      if (best === null) break;
-      const execution = group.queue.shift();
-      if (execution === undefined) break;
-      this.failedStarts = 0;
+      const now = this.clock.monotonic();
+      const best = group.choose(now) ?? this.relief(group, now);
+      const execution = best === null ? undefined : group.queue.shift();
+      if (best === null || execution === undefined) break;
+      this.supply.succeeded();
       best.execute(execution);
     }
-    if (group.runners.length === 0 && this.retry !== null) this.refuse(group);
+    if (group.queue.length > 0) {
+      if (group.runners.length === 0 && this.supply.isFailing) this.refuse(group);
+      else this.lookAgain();
+    }
+    this.watchIdle(group);
   }
 
-  private fill(group: Group): void {
+  /** The spare, for a group in which every runner computes: its neighbours' new calls need not wait for that. */
+  private relief(group: RunnerGroup, now: number): RunnerProcess | null {
+    if (this.supply.spare === null || group.runners.length > group.size || !group.isStalled(now)) return null;
+    if (group !== this.builtin && !this.hasRoom(group)) return null;
+    const spare = this.supply.takeSpare();
+    if (spare !== null) this.join(group, spare);
+    return spare;
+  }
+
+  /** That a runner has stalled makes no event; while calls wait it is looked at from time to time. */
+  private lookAgain(): void {
+    this.stallTimer ??= setTimeout(() => {
+      this.stallTimer = null;
+      this.wake();
+    }, this.limits.stallMs);
+  }
+
+  private fill(group: RunnerGroup): void {
     while (group.runners.length + group.starting < group.size) {
-      const { spare } = this;
+      if (group !== this.builtin && !this.hasRoom(group)) return;
+      const spare = this.supply.takeSpare();
       if (spare !== null) {
-        this.spare = null;
         this.join(group, spare);
         continue;
       }
       // While starts fail, one retry at a time is enough.
-      if (this.retry !== null) break;
+      if (this.supply.isFailing) break;
       group.starting++;
-      void this.spawned().then(
+      void this.supply.start().then(
         (runner) => {
           group.starting--;
           this.join(group, runner);
@@ -231,83 +216,79 @@ class Pool implements Sandbox {
         },
       );
     }
-    this.keepSpare();
+    this.supply.keepSpare();
   }
 
-  private join(group: Group, runner: RunnerProcess): void {
+  /** Whether an operator's component may have one more runner; an idle one of another makes room for it. */
+  private hasRoom(wanting: RunnerGroup): boolean {
+    const all = [...this.operators.values()];
+    const count = all.reduce((sum, { runners, starting }) => sum + runners.length + starting, 0);
+    if (count < this.operatorRunners) return true;
+    const idle = all.find((group) => group !== wanting && group.isIdle && group.runners.length > 0);
+    if (idle === undefined) return false;
+    this.retireGroup(idle);
+    return true;
+  }
+
+  private join(group: RunnerGroup, runner: RunnerProcess): void {
     if (runner.isLost) return;
     for (const component of group.components) runner.load(component);
-    runner.onFree = () => this.dispatch(group);
+    runner.onFree = () => {
+      this.dispatch(group);
+      // Room for a group that has none may be here now.
+      if (group !== this.builtin && group.isIdle) this.wake();
+    };
     group.runners.push(runner);
   }
 
-  private keep(runner: RunnerProcess): void {
-    if (this.spare === null && !runner.isLost) this.spare = runner;
-    else runner.lose("one spare runner is enough");
+  /** Ends the runners of an operator's component when nobody has asked for it for a while. */
+  private watchIdle(group: RunnerGroup): void {
+    if (group === this.builtin) return;
+    clearTimeout(this.idleTimers.get(group));
+    if (group.isIdle)
+      this.idleTimers.set(
+        group,
+        setTimeout(() => this.retireGroup(group), this.idleMs),
+      );
+    else this.idleTimers.delete(group);
   }
 
-  private keepSpare(): void {
-    if (this.spare !== null || this.spareStarting || this.retry !== null || this.closed) return;
-    this.spareStarting = true;
-    void this.spawned().then(
-      (runner) => {
-        this.spareStarting = false;
-        this.keep(runner);
-        this.wake();
-      },
-      () => {
-        this.spareStarting = false;
-      },
-    );
-  }
-
-  /** A runner that has said hello. After a failed start the next one waits, longer each time. */
-  private async spawned(): Promise<RunnerProcess> {
-    const runner = new RunnerProcess(this.runnerOptions, (lost, detail) => this.onLost(lost, detail));
-    this.processes.add(runner);
-    void runner.exited.then(() => this.processes.delete(runner));
-    try {
-      await runner.ready;
-    } catch (error) {
-      this.startFailed(error instanceof Error ? error.message : String(error));
-      throw error;
-    }
-    return runner;
-  }
-
-  private startFailed(detail: string): void {
-    this.lastFailure = detail;
-    if (this.closed || this.retry !== null) return;
-    const delay = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.failedStarts++, 10));
-    this.retry = setTimeout(() => {
-      this.retry = null;
-      this.wake();
-    }, delay);
+  private retireGroup(group: RunnerGroup): void {
+    clearTimeout(this.idleTimers.get(group));
+    this.idleTimers.delete(group);
+    for (const [key, known] of this.operators) if (known === group) this.operators.delete(key);
+    for (const runner of [...group.runners]) runner.retireWhenFree();
   }
 
   private wake(): void {
-    for (const group of this.groups.values()) this.dispatch(group);
+    for (const group of this.groups()) this.dispatch(group);
   }
 
   /** Without a runner and without one on its way, waiting would only turn a clear answer into a late one. */
-  private refuse(group: Group): void {
+  private refuse(group: RunnerGroup): void {
     if (group.runners.length > 0 || group.starting > 0) return;
     for (const execution of [...group.queue])
-      execution.lost(`no runner could be started: ${this.lastFailure}`);
+      execution.lost(`no runner could be started: ${this.supply.lastFailure}`);
   }
 
   private onLost(runner: RunnerProcess, detail: string): void {
     if (this.closed) return;
-    this.lostCount++;
-    // Ended with nothing to do: no call is to blame, and starting the next one at once could go on for ever.
-    if (runner.isUnused) this.startFailed(detail);
-    if (this.spare === runner) this.spare = null;
-    for (const group of this.groups.values()) {
-      const at = group.runners.indexOf(runner);
-      if (at < 0) continue;
-      group.runners.splice(at, 1);
-      this.dispatch(group);
+    if (runner.isRetired) this.retiredCount++;
+    else {
+      this.lostCount++;
+      this.options.onLost?.(detail);
     }
-    this.keepSpare();
+    for (const group of this.groups()) if (group.remove(runner)) this.dispatch(group);
   }
+}
+
+function statsOf(runner: RunnerProcess, group: RunnerGroup | null): RunnerStats {
+  return {
+    pid: runner.pid,
+    group: group?.name ?? "spare",
+    tenant: group?.tenant ?? null,
+    inFlight: runner.inFlight,
+    running: runner.running,
+    queued: group?.queue.length ?? 0,
+  };
 }

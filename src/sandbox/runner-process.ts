@@ -1,25 +1,40 @@
 import type { Subprocess } from "bun";
 import { messageOf } from "../core/errors.ts";
+import { type CallPlace, CallTable } from "./call-table.ts";
 import { argumentLimit, type Execution, outputLimit, pageLimit, type RunnerLink } from "./execution.ts";
 import type { IngestedComponent } from "./ingest.ts";
+import { unlockedLayers } from "./lock/inspect.ts";
+import type { Layer } from "./lock/layers.ts";
+import { notLocked } from "./lock/probe.ts";
 import { type Channel, openChannel } from "./protocol/channel.ts";
 import { FRAME, ProtocolError } from "./protocol/frame.ts";
-import { encodeExecute, encodeLoad, PROTOCOL_VERSION } from "./protocol/message.ts";
-import { text, WireReader } from "./protocol/value.ts";
-import { RUNNER_COMMAND } from "./validate.ts";
+import {
+  decodeFatal,
+  decodeHello,
+  encodeExecute,
+  encodeLoad,
+  HELLO_BYTES,
+  MOST_FATAL_BYTES,
+  PROTOCOL_VERSION,
+} from "./protocol/message.ts";
+import { RUNNER_COMMAND, RUNNER_MODE } from "./runner-command.ts";
 
 export interface RunnerOptions {
   /** Command line of this program, up to its subcommand; absolute paths, as a runner starts in the root folder. */
   readonly self: readonly string[];
   /** Added to the runner's environment, which has nothing else of the gate's. */
   readonly env: Readonly<Record<string, string>>;
+  /** Whether a runner may go on without a layer of its lock; `unsafe_unlocked` in the configuration. */
+  readonly allowUnlocked: boolean;
   /** How long it may take to say hello, milliseconds. */
   readonly startTimeoutMs: number;
   /** How long it may take to let go of a cancelled call, milliseconds. */
   readonly cancelGraceMs: number;
+  /** Monotonic, milliseconds. */
+  readonly now: () => number;
+  /** Told of each host call that was refused because its call is over. */
+  readonly onRefused: () => void;
 }
-
-const MOST_FATAL_BYTES = 512;
 
 /**
  * One runner as the gate sees it. It is not trusted: what it says about calls is checked, and the first word that an
@@ -33,19 +48,21 @@ export class RunnerProcess implements RunnerLink {
   private readonly child: Subprocess;
   private readonly onLost: (runner: RunnerProcess, detail: string) => void;
   private channel: Channel | null = null;
-  /** By call id; null for a call that the gate is done with and the runner has not let go of yet. */
-  private readonly calls = new Map<number, Execution | null>();
+  private readonly calls: CallTable;
   private readonly graces = new Map<number, ReturnType<typeof setTimeout>>();
   private readonly loaded = new Map<string, number>();
   private readonly startTimer: ReturnType<typeof setTimeout>;
-  private lastCall = 0;
+  /** Layers of its lock that are not in force; known when it is ready. */
+  missing: readonly Layer[] = [];
   private hello: "awaited" | "said" = "awaited";
   private lost = false;
+  private retiring = false;
   private isReady: () => void = () => {};
   private isNotReady: (cause: Error) => void = () => {};
 
   constructor(options: RunnerOptions, onLost: (runner: RunnerProcess, detail: string) => void) {
     this.options = options;
+    this.calls = new CallTable(options.now);
     this.onLost = onLost;
     this.ready = new Promise((resolve, reject) => {
       this.isReady = resolve;
@@ -53,7 +70,8 @@ export class RunnerProcess implements RunnerLink {
     });
     // Whoever waits for it hears of a failed start; the pool always hears through onLost.
     this.ready.catch(() => {});
-    this.child = Bun.spawn([...options.self, RUNNER_COMMAND], {
+    const mode = options.allowUnlocked ? RUNNER_MODE.unlocked : RUNNER_MODE.locked;
+    this.child = Bun.spawn([...options.self, RUNNER_COMMAND, mode], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env: { ...options.env, BUN_JSC_useWasmFastMemory: "0" },
       cwd: "/",
@@ -73,9 +91,40 @@ export class RunnerProcess implements RunnerLink {
     return this.calls.size;
   }
 
+  /** Those of them that do not wait for the host: they share the runner's one thread. */
+  get running(): number {
+    return this.calls.running;
+  }
+
+  /** Calls that it was ever given. */
+  get served(): number {
+    return this.calls.served;
+  }
+
   /** Whether it was ever given a call. */
   get isUnused(): boolean {
-    return this.lastCall === 0;
+    return this.calls.served === 0;
+  }
+
+  /** Whether it ends, or ended, in the ordinary way. */
+  get isRetired(): boolean {
+    return this.retiring;
+  }
+
+  /** Whether something in it has computed for longer than `stallMs` without a word. */
+  isStalled(now: number, stallMs: number): boolean {
+    return this.calls.isStalled(now, stallMs);
+  }
+
+  /** Whether it has had nothing to do for that long. */
+  isQuiet(now: number, ms: number): boolean {
+    return this.calls.isQuiet(now, ms);
+  }
+
+  /** Ends it with its last call, at once when there is none. It is given no further ones. */
+  retireWhenFree(): void {
+    this.retiring = true;
+    if (this.calls.size === 0) this.lose("the runner was replaced");
   }
 
   get isLost(): boolean {
@@ -98,8 +147,7 @@ export class RunnerProcess implements RunnerLink {
     const { limits } = execution.request;
     this.load(execution.component);
     const component = this.loaded.get(execution.component.digest) ?? 0;
-    const call = this.nextCall();
-    this.calls.set(call, execution);
+    const call = this.calls.add(execution);
     execution.began(this, call);
     const payload = encodeExecute({
       component,
@@ -114,30 +162,33 @@ export class RunnerProcess implements RunnerLink {
   }
 
   answer(call: number, payload: Uint8Array): void {
+    const place = this.calls.find(call);
+    if (place === undefined) return;
+    this.calls.goesOn(place);
     this.channel?.send(FRAME.answer, call, payload);
   }
 
   cancel(call: number): void {
-    if (this.lost || !this.calls.has(call)) return;
-    this.calls.set(call, null);
+    const place = this.calls.find(call);
+    if (this.lost || place === undefined) return;
+    this.calls.goesOn(place);
+    place.execution = null;
     this.channel?.send(FRAME.cancel, call);
     // A guest that spins keeps its runner from hearing this.
     const late = () => this.lose("the runner was stopped: a call in it did not end in time");
     this.graces.set(call, setTimeout(late, this.options.cancelGraceMs));
   }
 
-  /** Ends the process and, as lost, every call in it. */
-  lose(detail: string): void {
+  /** Ends the process and, as lost, every call in it. Whoever waits for it to be ready gets the error. */
+  lose(detail: string, error: Error = new Error(detail)): void {
     if (this.lost) return;
     this.lost = true;
     clearTimeout(this.startTimer);
     for (const timer of this.graces.values()) clearTimeout(timer);
     this.child.kill("SIGKILL");
     this.channel?.close();
-    this.isNotReady(new Error(detail));
-    const calls = [...this.calls.values()];
-    this.calls.clear();
-    for (const execution of calls) execution?.lost(detail);
+    this.isNotReady(error);
+    for (const execution of this.calls.clear()) execution.lost(detail);
     this.onLost(this, detail);
   }
 
@@ -160,11 +211,10 @@ export class RunnerProcess implements RunnerLink {
   }
 
   private limit(kind: number, call: number): number {
-    if (kind === FRAME.hello) return 4;
+    if (kind === FRAME.hello) return HELLO_BYTES;
     if (kind === FRAME.fatal) return MOST_FATAL_BYTES;
     if (kind === FRAME.cancelled) return 0;
-    const execution = this.calls.get(call);
-    if (execution === undefined) throw new ProtocolError("frame for a call that is not in the runner");
+    const { execution } = this.calls.get(call);
     // For a call that is over its frames are read to their end and dropped.
     return execution === null ? DROPPED_LIMIT : execution.limit(kind);
   }
@@ -175,43 +225,64 @@ export class RunnerProcess implements RunnerLink {
       this.greeted(payload);
       return;
     }
-    if (kind === FRAME.fatal) throw new ProtocolError(`the runner refused to start: ${text(payload)}`);
+    if (kind === FRAME.fatal) {
+      const { locked, detail } = decodeFatal(payload);
+      if (locked) throw new ProtocolError(`the runner refused to start: ${detail}`);
+      this.lose(detail, notLocked(detail));
+      return;
+    }
     if (this.hello !== "said") throw new ProtocolError("frame before hello");
     if (kind === FRAME.cancelled) {
       this.letGo(call);
       return;
     }
-    const execution = this.calls.get(call);
-    if (execution === undefined) throw new ProtocolError("frame for a call that is not in the runner");
-    if (execution === null) return;
-    if (!execution.frame(kind, payload)) return;
-    this.calls.delete(call);
-    this.onFree();
+    this.calls.heard();
+    const place = this.calls.get(call);
+    const { execution } = place;
+    if (execution === null) {
+      // Sent before the runner heard that the call is over, or by one that does not care: nothing comes of it.
+      if (kind === FRAME.hostCall) this.options.onRefused();
+      return;
+    }
+    if (kind === FRAME.hostCall) this.calls.asked(place);
+    if (execution.frame(kind, payload)) this.free(call, place);
+    // One that waits for the host leaves the thread to another.
+    else if (kind === FRAME.hostCall) this.onFree();
   }
 
   /** Set by the pool: room for another call. */
   onFree: () => void = () => {};
 
   private greeted(payload: Uint8Array): void {
-    const from = new WireReader(payload);
-    if (this.hello === "said" || from.u32() !== PROTOCOL_VERSION) throw new ProtocolError("unexpected hello");
+    const { version, missing } = decodeHello(payload);
+    if (this.hello === "said" || version !== PROTOCOL_VERSION) throw new ProtocolError("unexpected hello");
+    // What it says of its lock counts only where it admits a hole; for the rest the kernel is asked.
+    const seen = process.platform === "linux" ? unlockedLayers(this.pid) : [];
+    const holes = [...new Set([...missing, ...seen])];
+    if (holes.length > 0 && !this.options.allowUnlocked) {
+      const detail = `not in force in a runner: ${holes.join(", ")}`;
+      this.lose(detail, notLocked(detail));
+      return;
+    }
+    this.missing = holes;
     this.hello = "said";
     clearTimeout(this.startTimer);
     this.maybeReady();
   }
 
   private letGo(call: number): void {
-    if (this.calls.get(call) !== null) throw new ProtocolError("a call let go of that was not cancelled");
+    const place = this.calls.get(call);
+    if (place.execution !== null) throw new ProtocolError("a call let go of that was not cancelled");
+    this.calls.heard();
     clearTimeout(this.graces.get(call));
     this.graces.delete(call);
-    this.calls.delete(call);
-    this.onFree();
+    this.free(call, place);
   }
 
-  private nextCall(): number {
-    do this.lastCall = this.lastCall === 0xffff_ffff ? 1 : this.lastCall + 1;
-    while (this.calls.has(this.lastCall));
-    return this.lastCall;
+  private free(call: number, place: CallPlace): void {
+    this.calls.remove(call, place);
+    if (this.retiring && this.calls.size === 0) this.lose("the runner was replaced");
+    else this.onFree();
   }
 }
 

@@ -13,13 +13,14 @@ export async function loadComponents(
   registry: Registry,
   directory: string,
   sandbox: Sandbox,
+  allowUnlocked: boolean,
 ): Promise<ReadonlyMap<string, string>> {
   const digests = new Map<string, string>();
   for (const [name, component] of await loadBuiltins()) {
     sandbox.register(component);
     digests.set(`builtin:${name}`, component.digest);
   }
-  const validate = childValidator({ self: selfCommand });
+  const validate = childValidator({ self: selfCommand, allowUnlocked });
   for (const { id, provider } of registry.list()) {
     if (provider.kind !== "component" || digests.has(provider.ref)) continue;
     const path = join(directory, `${provider.digest.slice("sha256:".length)}.wasm`);

@@ -40,6 +40,8 @@ export function readConnections(config: ConnectionsConfig, dir: string): Connect
   };
 }
 
+const OWN_FILES = ["ledger.db", "payloads.db"];
+
 function databaseOf(
   entry: ConnectionsConfig["database"][number],
   dir: string,
@@ -50,6 +52,8 @@ function databaseOf(
     if (file === undefined) throw invalid(where, "a sqlite database needs file");
     if (host !== undefined || database !== undefined || user !== undefined || entry.ca_file !== undefined)
       throw invalid(where, "a sqlite database has a file and no server");
+    if (OWN_FILES.includes(resolve(dir, file).slice(resolve(dir).length + 1)))
+      throw invalid(where, "the gate's own evidence is no database of an action");
     if (entry.password_secret !== undefined) throw invalid(where, "a sqlite database has no password");
     return { target: { engine, file: resolve(dir, file) }, secret: null, ca: null, tables };
   }

@@ -8,7 +8,7 @@ import type { Gate } from "../gate/gate.ts";
 import { createHost, type Host, type LocalEgress } from "../host/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** The brokers, with the roots, local targets, connections and secrets that configuration opens. */
+/** The brokers, with the roots, local targets, connections, secrets and proxy that configuration opens. */
 export function openHost(
   config: Config,
   dir: string,
@@ -30,10 +30,14 @@ export function openHost(
     port: entry.port,
     caFile: entry.ca_file === undefined ? null : resolve(dir, entry.ca_file),
   }));
+  const { proxy } = config.egress;
+  if (proxy === undefined && config.egress.proxy_secret !== undefined)
+    throw new StartError("config_invalid", "egress.proxy_secret: there is no egress.proxy to log in to");
   return createHost({
     fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
     localEgress: local,
     connections,
+    ...(proxy === undefined ? {} : { proxy: { url: proxy, secret: config.egress.proxy_secret ?? null } }),
     secrets,
     ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
   });

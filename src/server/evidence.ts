@@ -67,7 +67,10 @@ export function evidenceStatus({ reader, config, ledger, timestampAuthorities }:
 }
 
 /** Settings in force that give up a protection, for the banner and the log. */
-export function unsafeSettings({ evidence }: Config): readonly string[] {
+export function unsafeSettings({ evidence, sandbox }: Config): readonly string[] {
   const asked = [...evidence.witnesses, ...evidence.timestamps];
-  return asked.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : [];
+  return [
+    ...(asked.some(({ url }) => !url.startsWith("https:")) ? ["unsafe_http"] : []),
+    ...(sandbox.unsafe_unlocked ? ["unsafe_unlocked"] : []),
+  ];
 }

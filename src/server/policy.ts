@@ -1,12 +1,17 @@
 import { readFileSync } from "node:fs";
+import type { Registry } from "../actions/index.ts";
 import { type Json, JsonError, parseJson } from "../core/json.ts";
 import { defaultPolicyWasm } from "../policy/assets.ts";
-import type { PolicyEngine } from "../policy/contract.ts";
+import type { PolicyData, PolicyEngine } from "../policy/contract.ts";
+import { parsePolicyData } from "../policy/data.ts";
+import { checkPolicyData, type DataFinding } from "../policy/data-check.ts";
 import { loadPolicy } from "../policy/engine.ts";
 import { StartError } from "./start-error.ts";
 
 /** The policy in force: the embedded rules with the data of the project folder. Throws {@link StartError}. */
-export async function readPolicy(path: string): Promise<PolicyEngine> {
+export async function readPolicy(
+  path: string,
+): Promise<{ readonly engine: PolicyEngine; readonly data: PolicyData }> {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
@@ -26,5 +31,20 @@ export async function readPolicy(path: string): Promise<PolicyEngine> {
       cause,
     });
   }
-  return loadPolicy({ wasm: await defaultPolicyWasm(), data });
+  return { engine: await loadPolicy({ wasm: await defaultPolicyWasm(), data }), data: parsePolicyData(data) };
+}
+
+/** What in the policy data does not fit the registered actions; advice, see `checkPolicyData`. */
+export function policyFindings(data: PolicyData, registry: Registry): readonly DataFinding[] {
+  const actions = registry.list().map(({ id, effects, risk }) => ({ id, effects, risk: risk.level }));
+  return checkPolicyData(data, actions);
+}
+
+const MOST_REPORTED = 20;
+
+/** One line for each, for the operator's log. */
+export function reportFindings(findings: readonly DataFinding[], report: (line: string) => void): void {
+  for (const { code, text } of findings.slice(0, MOST_REPORTED)) report(`policy data: ${text} (${code})`);
+  if (findings.length > MOST_REPORTED)
+    report(`policy data: ${findings.length - MOST_REPORTED} findings more; latchgate doctor lists all`);
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { LatchGateError, messageOf } from "../core/errors.ts";
+import type { OpenSecrets, SecretRequest } from "../core/secrets.ts";
 import type { IdentitySource } from "../secrets/identity.ts";
 import { createSecretSource, type OwnedSecretSource } from "../secrets/source.ts";
 
@@ -17,7 +18,8 @@ export function openSecrets(
 ): OwnedSecretSource {
   const file = resolve(dir, config.secrets.file);
   const source = createSecretSource({ file, identity });
-  if (existsSync(file))
+  let there = existsSync(file);
+  if (there)
     source.open({ names: [], tenant: "", principal: "", signal: new AbortController().signal }).then(
       (open) => open.release(),
       (error: unknown) =>
@@ -25,5 +27,14 @@ export function openSecrets(
           `secrets: ${messageOf(error)} (${error instanceof LatchGateError ? error.code : "internal_error"})`,
         ),
     );
-  return source;
+  return { open: (request) => openFrom(request), close: () => source.close() };
+
+  /** Where nobody has made a file yet, each secret is missing. A file that goes away later is an outage. */
+  async function openFrom(request: SecretRequest): Promise<OpenSecrets> {
+    there ||= existsSync(file);
+    if (there) return source.open(request);
+    throw new LatchGateError("secret_missing", `there is no secrets file ${file}`, {
+      hint: "latchgate secrets init makes one",
+    });
+  }
 }

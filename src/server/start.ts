@@ -1,10 +1,10 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { loadPostgresParser } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import { forwardClock, systemClock } from "../core/clock.ts";
 import { type LatchGateError, messageOf } from "../core/errors.ts";
 import { uuidv7Maker } from "../core/ids.ts";
-import { selfCommand } from "../core/self.ts";
 import { VERSION } from "../core/version.ts";
 import type { Gate } from "../gate/gate.ts";
 import { Ledger } from "../gate/ledger.ts";
@@ -15,7 +15,6 @@ import { LeaseVerifier, ReplayStore } from "../identity/index.ts";
 import type { LedgerError } from "../ledger/errors.ts";
 import { lockLedger } from "../ledger/lock.ts";
 import { LedgerReader } from "../ledger/reader.ts";
-import { createSandbox } from "../sandbox/index.ts";
 import type { IdentitySource } from "../secrets/identity.ts";
 import { anchorParties, configuredParties } from "./anchor-parties.ts";
 import { Anchoring } from "./anchoring.ts";
@@ -28,9 +27,10 @@ import { operatorDirectory, principalDirectory } from "./identities.ts";
 import { currentLeaseSigner } from "./keys.ts";
 import { leaseKeys } from "./lease-keys.ts";
 import { makeFront, openSockets, type Sockets, socketPaths } from "./listen.ts";
-import { readPolicy } from "./policy.ts";
+import { policyFindings, readPolicy, reportFindings } from "./policy.ts";
 import { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
+import { openSandbox } from "./runners.ts";
 import { openSecrets } from "./secrets.ts";
 import { stopGate } from "./stop.ts";
 import { VerifyingKeysFile } from "./verifying-keys.ts";
@@ -78,14 +78,17 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     at: ReturnType<typeof projectPaths>,
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
-    const [registry, policy] = await Promise.all([
+    const [registry, { engine: policy, data }] = await Promise.all([
       readRegistry(config, at.actions),
       readPolicy(at.policyData),
     ]);
+    reportFindings(policyFindings(data, registry), report);
     const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
     const connections = readConnections(config.connections, dir);
     const secrets = openSecrets(config, dir, identity, report);
     cleanup.push(() => secrets.close());
+    const databases = [...connections.database.values()];
+    if (databases.some(({ target }) => target.engine === "postgresql")) await loadPostgresParser();
     const host = openHost(config, dir, fsRoot, connections, secrets);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
@@ -103,26 +106,28 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       onFailure: (error: LedgerError) => fatal(error),
       onCheckpoint: () => anchoring?.submit(),
     };
-    const [sandbox, ledger] = await Promise.all([
-      createSandbox({
-        runners: config.sandbox.runners,
-        maxInFlight: config.sandbox.max_in_flight,
-        queueLimit: config.sandbox.queue,
-        self: selfCommand,
-      }),
-      Ledger.open(ledgerOptions),
-    ]);
+    const opening = [openSandbox(config, report), Ledger.open(ledgerOptions)] as const;
+    // When one of them fails the other is closed all the same, once it is there.
     cleanup.push(
-      () => sandbox.close(),
-      () => ledger.close().catch((error: unknown) => report(messageOf(error))),
+      () =>
+        opening[0].then(
+          (opened) => opened.close(),
+          () => undefined, // what kept it from opening is thrown below
+        ),
+      () =>
+        opening[1].then(
+          (opened) => opened.close().catch((error: unknown) => report(messageOf(error))),
+          () => undefined,
+        ),
     );
+    const [sandbox, ledger] = await Promise.all(opening);
     const clock = forwardClock(systemClock, ledger.highWater);
     const behind = clock.now() - systemClock.now();
     if (behind > CLOCK_SLACK_MS)
       report(
         `the clock stands ${Math.ceil(behind / 1000)} s before the log's last time; leases, holds and proofs go by the log's`,
       );
-    const components = await loadComponents(registry, at.providers, sandbox);
+    const components = await loadComponents(registry, at.providers, sandbox, config.sandbox.unsafe_unlocked);
     const reader = new LedgerReader(at.ledger, at.payloads);
     cleanup.push(() => reader.close());
     const uid = process.getuid?.() ?? -1;

@@ -33,13 +33,19 @@ test("the catalogue loads alike without trusting that its schemas were checked",
 });
 
 test.each([
+  ["database_execute", "high", ["db_write"]],
+  ["database_query", "medium", ["db_read"]],
   ["fs_delete", "critical", ["fs_delete"]],
   ["fs_read", "low", ["fs_read"]],
   ["fs_write", "high", ["fs_write"]],
+  ["github_create_issue", "medium", ["http_write"]],
+  ["github_read", "medium", ["http_read"]],
+  ["http_bearer_get", "medium", ["http_read"]],
   ["http_delete", "high", ["http_delete"]],
   ["http_fetch", "low", ["http_read"]],
   ["http_post", "medium", ["http_write"]],
   ["http_put", "medium", ["http_write"]],
+  ["slack_post_message", "medium", ["http_write"]],
   ["web_read", "low", ["http_read"]],
 ])("%s is %s with %j", (id, level, effects) => {
   const one = action(id);
@@ -70,6 +76,30 @@ test("what was listed is listed, anything else is left to a human", () => {
     expect(hosts(id, "https://httpbin.org/")).toEqual(["httpbin.org"]);
   for (const id of ["http_fetch", "http_post", "http_put", "http_delete", "web_read"])
     expect(hosts(id, "http://httpbin.org/")).toEqual(["scheme_not_allowed"]);
+});
+
+test("a credential goes where its service wants it, and nowhere else", () => {
+  const bound = (id: string, params: Record<string, string>) => {
+    const result = action(id).plan(params, { fsRoot: null });
+    if (!result.ok) return result.code;
+    return result.plan.kind === "http" ? result.plan.secrets : "fs";
+  };
+  const bearer = (secret: string, origin: string, required: boolean) => [
+    { secret, in: "header", name: "authorization", format: "Bearer {secret}", origin, required } as const,
+  ];
+  expect(bound("github_create_issue", { owner: "o", repo: "r", title: "t" })).toEqual(
+    bearer("GITHUB_TOKEN", "https://api.github.com", true),
+  );
+  expect(bound("github_read", { path: "user/repos" })).toEqual(
+    bearer("GITHUB_TOKEN", "https://api.github.com", false),
+  );
+  expect(bound("slack_post_message", { channel: "C0123456789", text: "hi" })).toEqual(
+    bearer("SLACK_BOT_TOKEN", "https://slack.com", true),
+  );
+  expect(bound("http_bearer_get", { url: "https://api.example.com/v1/x" })).toEqual(
+    bearer("API_BEARER_TOKEN", "https://api.example.com", true),
+  );
+  expect(bound("http_bearer_get", { url: "https://evil.example/" })).toBe("host_not_allowed");
 });
 
 test("http_post sends the json value that it was given", () => {
@@ -174,6 +204,7 @@ test("the wire shapes are those that published clients read, and more", () => {
       allowed_domains: hosts,
       may_learn: true,
     },
+    secrets: [],
     declared_side_effects: ["http_read"],
     summary: fetch.summary,
     risk: { level: "low", because: fetch.risk.because },

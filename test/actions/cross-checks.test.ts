@@ -30,7 +30,7 @@ const risks: [string, string, string[]][] = [
     http({ ...post, method: "DELETE" }, { ...only({}), risk: { level: "high" } }),
     [
       "effects: method DELETE needs the effect http_delete",
-      "verify: a high risk needs a verification: kind http or fs_hash",
+      "verify: a high risk needs a verification: kind http, fs_hash or database",
     ],
   ],
   [
@@ -73,7 +73,7 @@ const risks: [string, string, string[]][] = [
   [
     "high without verification",
     httpText({ risk: { level: "high" } }),
-    ["verify: a high risk needs a verification: kind http or fs_hash"],
+    ["verify: a high risk needs a verification: kind http, fs_hash or database"],
   ],
 ];
 
@@ -336,6 +336,16 @@ const files: [string, string, string[]][] = [
     "a file larger than its request",
     fsText(fsSection({ max_file_kb: 65 })),
     ["fs.max_file_kb: 65 kb cannot fit into limits.request_kb 64"],
+  ],
+  [
+    "less fuel than its largest call takes",
+    fsText({
+      fs: { operation: "read", path: { $param: "path" }, allow: ["a"], max_file_kb: 10_240 },
+      ...only({ path: url }, ["path"]),
+      effects: ["fs_read"],
+      limits: { response_kb: 10_240 },
+    }),
+    ["limits.fuel: a call of this request_kb and response_kb may take 5623952"],
   ],
   [
     "a file larger than its response",

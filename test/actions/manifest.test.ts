@@ -50,7 +50,9 @@ const shape: [string, string, string[]][] = [
   [
     "an unknown provider",
     httpText({ provider: "builtin:ftp" }),
-    ["provider: must be builtin:http_api, builtin:fs or sha256: and 64 hex digits of a component"],
+    [
+      "provider: must be builtin:http_api, builtin:fs, builtin:database or sha256: and 64 hex digits of a component",
+    ],
   ],
   [
     "an unknown method",
@@ -117,7 +119,7 @@ const shape: [string, string, string[]][] = [
   [
     "an unknown verification",
     httpText({ verify: { kind: "vibes" } }),
-    ["verify.kind: kind must be http, fs_hash or none"],
+    ["verify.kind: kind must be http, fs_hash, database or none"],
   ],
   [
     "a pointer that is none",
@@ -151,7 +153,7 @@ const sections: [string, string, string[]][] = [
     "no section",
     httpText({ http: undefined, egress: undefined, params: undefined }),
     [
-      ": must have exactly one of the sections http and fs",
+      ": must have exactly one of the sections http, fs and database",
       "provider: builtin:http_api needs an http section",
     ],
   ],
@@ -188,26 +190,15 @@ test.each([...shape, ...sections])("%s is refused", (_name, text, problems) => {
   expect(problemsOf(text)).toEqual(problems.map((problem) => `manifest_invalid ${problem}`));
 });
 
-test.each(["database", "smtp", "queue", "storage"])(
-  "a %s section is refused, as the broker is missing",
-  (section) => {
-    expect(problemsOf(httpText({ [section]: {} }))).toEqual([
-      `broker_unavailable ${section}: this build has no ${section} broker; remove the manifest or the section`,
-    ]);
-  },
-);
-
-test("an envelope is refused", () => {
-  expect(problemsOf(httpText({ envelope: { hosts: ["a"] } }))).toEqual([
-    "broker_unavailable envelope: this build runs exact plans only; describe the call in an http or fs section",
+test.each(["smtp", "queue", "storage"])("a %s section is refused, as the broker is missing", (section) => {
+  expect(problemsOf(httpText({ [section]: {} }))).toEqual([
+    `broker_unavailable ${section}: this build has no ${section} broker; remove the manifest or the section`,
   ]);
 });
 
-test("a secret is refused, and its name does not matter", () => {
-  const auth = [{ secret: "TOKEN", in: "header", name: "authorization", hosts: ["api.example.com"] }];
-  expect(problemsOf(httpText({ auth, tag: 1 }))).toEqual([
-    "secrets_unavailable auth: this build cannot inject credentials; remove the manifest or its auth section",
-    "manifest_invalid tag: unknown key tag; did you mean tags?",
+test("an envelope is refused", () => {
+  expect(problemsOf(httpText({ envelope: { hosts: ["a"] } }))).toEqual([
+    "broker_unavailable envelope: this build runs exact plans only; describe the call in an http, fs or database section",
   ]);
 });
 

@@ -54,6 +54,29 @@ const FS: Members = {
   verify: { kind: "fs_hash" },
 };
 
+const DATABASE_SECTION: Members = {
+  connection: "orders",
+  access: "read",
+  statement: "select id from orders where customer = $1",
+  parameters: [{ $param: "customer" }],
+  tables: ["orders"],
+};
+
+const DATABASE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "orders_of",
+  version: "1.0.0",
+  summary: "Orders of a customer.",
+  risk: { level: "medium" },
+  effects: ["db_read"],
+  provider: "builtin:database",
+  params: { type: "object", required: ["customer"], properties: { customer: { type: "string" } } },
+  verify: { kind: "database" },
+};
+
+const present = (members: Members) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
+
 const written = (members: Members) =>
   stringify(Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)), {
     aliasDuplicateObjects: false,
@@ -63,6 +86,10 @@ const written = (members: Members) =>
 export const httpText = (changes: Members = {}) => written({ ...HTTP, ...changes });
 /** A sound fs manifest, changed. */
 export const fsText = (changes: Members = {}) => written({ ...FS, ...changes });
+
+/** A sound database manifest, its section and its other members changed. PostgreSQL's parser must be loaded. */
+export const databaseText = (section: Members = {}, changes: Members = {}) =>
+  written({ ...DATABASE, database: present({ ...DATABASE_SECTION, ...section }), ...changes });
 
 export const parse = (text: string): ManifestResult =>
   parseManifest({ file: "a.yaml", origin: "test", text });

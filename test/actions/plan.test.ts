@@ -47,6 +47,7 @@ test("an http plan is exact: method, url, headers in order, body bytes, hosts, r
     body: Buffer.from('{"title":"t"}').toString("base64"),
     hosts: ["api.example.com"],
     response_headers: ["content-type", "location"],
+    secrets: [],
   });
   expect(result.unresolved).toEqual({ hosts: [], paths: [] });
   expect(result.policyParams).toEqual({ repo: "a/b", text: null });

@@ -1,8 +1,10 @@
 /**
  * Makes a ledger with the gate's own writer and acts, a process of its own: `bun test/bench/made-ledger.ts <folder>
- * <entries>`. After the opening entries it is one session's calls, a grant and a receipt each.
+ * <entries>`. After the opening entries it is one session's calls, a grant and a receipt each, and three rotations of the
+ * evidence key on the way.
  */
 import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { APPROVAL_TABLES } from "../../src/approvals/state.ts";
 import { BUDGET_TABLES } from "../../src/budgets/state.ts";
@@ -31,7 +33,8 @@ function task(act: string, input: unknown): Task {
   return { act, input, payloads: [] };
 }
 
-function opening(): readonly Task[] {
+/** What a gate writes before any call: its start, and the lease of the session. */
+export function opening(): readonly Task[] {
   const started: StartInput = {
     gateVersion: "bench",
     boundary: "uid",
@@ -64,7 +67,7 @@ function opening(): readonly Task[] {
 }
 
 /** A grant and its receipt, as a file that was read leaves them. */
-function call(): readonly Task[] {
+export function call(): readonly Task[] {
   const traceId = newId();
   const grantId = newId();
   const now = rfc3339(Date.now());
@@ -143,6 +146,28 @@ function call(): readonly Task[] {
   return [task("grantCall", grant), task("recordReceipt", receipt)];
 }
 
+/** Calls that share a commit, two entries each: a checkpoint of them all follows, as a gate signs one. */
+const GROUP = 500;
+const ROTATIONS = 3;
+/** Groups at either end of the log whose median tells what an entry costs there. */
+const COMPARED = 20;
+
+/** What writing an entry took, commit and checkpoint included, microseconds: where the log was short, and where it ended. */
+export interface WritingCost {
+  readonly early_us: number;
+  readonly late_us: number;
+}
+
+export const WRITING_COST = "writing-cost.json";
+
+function costOf(groups: readonly number[]): WritingCost {
+  const median = (times: readonly number[]) =>
+    times.toSorted((a, b) => a - b)[times.length >> 1] ?? Number.NaN;
+  const us = (times: readonly number[]) => (median(times) * 1000) / (2 * GROUP);
+  // The last group may be a part of one.
+  return { early_us: us(groups.slice(1, 1 + COMPARED)), late_us: us(groups.slice(-1 - COMPARED, -1)) };
+}
+
 if (import.meta.main) {
   const [folder = "", entries = ""] = process.argv.slice(2);
   const writer = new LedgerWriter({
@@ -155,16 +180,24 @@ if (import.meta.main) {
   });
   for (const result of await writer.run(opening()))
     if (result === "revoked") throw new Error("the lease was not issued");
-  // log.opened, gate.started, registry.loaded, policy.changed, lease.issued
-  const calls = Math.ceil((Number(entries) - 5) / 2);
+  // log.opened, gate.started, registry.loaded, policy.changed, lease.issued, and the rotations
+  const calls = Math.ceil((Number(entries) - 5 - ROTATIONS) / 2);
+  const groups: number[] = [];
+  let rotated = 0;
   for (let made = 0; made < calls; ) {
     const group: Task[] = [];
-    for (; made < calls && group.length < 2000; made++) group.push(...call());
+    for (; made < calls && group.length < 2 * GROUP; made++) group.push(...call());
+    const began = performance.now();
     for (const result of (await writer.run(group)) as readonly { readonly kind?: string }[])
       if (result.kind !== undefined && result.kind !== "granted")
         throw new Error(`a call was not granted: ${result.kind}`);
+    writer.checkpoint();
+    groups.push(performance.now() - began);
+    for (; rotated < ROTATIONS && made >= (calls * (rotated + 1)) / (ROTATIONS + 1); rotated++)
+      await writer.run([task("rotateKey", { purpose: "evidence" })]);
   }
   writer.close();
+  writeFileSync(join(folder, WRITING_COST), JSON.stringify(costOf(groups)));
   console.log("made");
   process.exit(0);
 }

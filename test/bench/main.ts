@@ -1,15 +1,20 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
- * `--group calls` measures only that, `--group sandbox` only what metering costs components.
+ * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published), `sandbox` (a runner
+ * alone, and what metering costs components) or `http` (what the HTTP broker and its search for credentials cost).
+ * `--million` verifies a ledger of a million entries as well, which takes minutes to make for the first time.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
+import { httpReport, measureHttp, measureScrubbing } from "./http.ts";
 import { describeMachine } from "./machine.ts";
+import { measureRunner, runnerTable } from "./runner-speed.ts";
 import { measureMetering, meteringTable } from "./sandbox.ts";
 import { publishTable, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
@@ -17,7 +22,9 @@ import { measureVerify } from "./verify-speed.ts";
 const CONNECTIONS = [1, 4, 16, 64];
 const ENTRIES = 100_000;
 
-async function bench(publish: boolean): Promise<void> {
+const MILLION = 1_000_000;
+
+async function bench(publish: boolean, million: boolean): Promise<void> {
   const folder = resolve(process.env.LATCHGATE_BENCH_DIR ?? join(ROOT, "dist/bench"));
   const machine = describeMachine(folder);
   console.log(
@@ -36,8 +43,9 @@ async function bench(publish: boolean): Promise<void> {
           `${row.action.padEnd(10)} ${String(row.connections).padStart(2)} connections: ${Math.round(row.calls / row.seconds)} calls/s`,
         ),
     });
-    const verify = await measureVerify(folder, ENTRIES);
-    const table = speedTable({ machine, version: VERSION, calls, verify });
+    const verify = await measureVerify(folder, million ? [ENTRIES, MILLION] : [ENTRIES]);
+    const command = `npm run bench${million ? " -- --million" : ""}`;
+    const table = speedTable({ command, machine, version: VERSION, calls, verify });
     console.log(`\n${table}`);
     if (publish) publishTable(join(ROOT, "README.md"), table);
   } finally {
@@ -45,27 +53,45 @@ async function bench(publish: boolean): Promise<void> {
   }
 }
 
-const GROUPS = ["calls", "sandbox"];
-
-function options(): { readonly publish: boolean; readonly groups: readonly string[] } {
-  const { values } = parseArgs({ options: { publish: { type: "boolean" }, group: { type: "string" } } });
-  const { publish = false, group } = values;
-  if (group !== undefined && !GROUPS.includes(group))
-    throw new Error(`unknown group ${group}; there are ${GROUPS.join(" and ")}`);
-  if (publish && group === "sandbox") throw new Error("only the group calls is published");
-  return { publish, groups: group === undefined ? GROUPS : [group] };
+/** Of the broker alone: it needs no disk. */
+async function benchHttp(): Promise<void> {
+  const scratch = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
+  try {
+    console.log(httpReport(await measureHttp(scratch), measureScrubbing()));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
-let wanted: ReturnType<typeof options>;
-try {
-  wanted = options();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
+interface Wanted {
+  readonly publish: boolean;
+  readonly million: boolean;
+}
+
+/** What is measured, by the name that `--group` takes; without one, everything. */
+const GROUPS: Readonly<Record<string, (wanted: Wanted) => Promise<void>>> = {
+  calls: ({ publish, million }) => bench(publish, million),
+  sandbox: async () => {
+    console.log(runnerTable(await measureRunner()));
+    console.log(meteringTable(await measureMetering()));
+  },
+  http: benchHttp,
+};
+
+const { values } = parseArgs({
+  options: {
+    publish: { type: "boolean", default: false },
+    million: { type: "boolean", default: false },
+    group: { type: "string" },
+  },
+});
+const chosen = Object.keys(GROUPS).filter((name) => values.group === undefined || values.group === name);
+if (chosen.length === 0) {
+  console.error(`unknown group ${values.group}; there is ${Object.keys(GROUPS).join(", ")}`);
   process.exit(2);
 }
 try {
-  if (wanted.groups.includes("calls")) await bench(wanted.publish);
-  if (wanted.groups.includes("sandbox")) console.log(meteringTable(await measureMetering()));
+  for (const name of chosen) await GROUPS[name]?.(values);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {
+  decodeBase64url,
   equalSecrets,
   fromBase64,
   fromBase64url,
@@ -18,8 +19,24 @@ test.each(["a", "ab=", "ab==", "a b", "ab+c", "ab/c", "aB", "AAB", "é", "AA\n"]
   "base64url %j is refused",
   (text) => {
     expect(fromBase64url(text)).toBeNull();
+    expect(decodeBase64url(text, new Uint8Array(64))).toBeNull();
   },
 );
+
+test("property: base64url into bytes that are there takes the same texts, and gives the same bytes", () => {
+  const characters = fc.constantFrom(..."AQZagwz09+/-_= \n\té");
+  fc.assert(
+    fc.property(fc.string({ unit: characters, maxLength: 12 }), (text) => {
+      const into = new Uint8Array(16);
+      const length = decodeBase64url(text, into);
+      const bytes = fromBase64url(text);
+      expect(length).toBe(bytes?.length ?? null);
+      if (bytes !== null) expect(Uint8Array.from(bytes)).toEqual(into.slice(0, bytes.length));
+    }),
+    { seed: 1, numRuns: 5000 },
+  );
+  expect(decodeBase64url("AAAA", new Uint8Array(2))).toBeNull();
+});
 
 test.each([
   "a",

@@ -1,7 +1,13 @@
 /** What the tests of the wire have in common. */
 import { expect } from "bun:test";
+import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../gate-process.ts";
 import type { WireAnswer } from "../wire-client.ts";
+
+/** How many actions the catalogue has: each is a file. */
+export const CATALOGUE_SIZE = readdirSync(join(ROOT, "providers/actions")).length;
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 export const HASH = /^sha256:[0-9a-f]{64}$/;

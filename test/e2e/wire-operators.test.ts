@@ -10,7 +10,7 @@ import {
   WireOperator,
 } from "../wire-client.ts";
 import { UNHURRIED } from "./upstream-server.ts";
-import { copy, expectError, ME } from "./wire-answers.ts";
+import { CATALOGUE_SIZE, copy, expectError, ME } from "./wire-answers.ts";
 
 let gate: GateProcess;
 let agent: WireAgent;
@@ -125,7 +125,7 @@ describe("operators", () => {
       status: "ok",
       version: expect.any(String),
       uptime_seconds: expect.any(Number),
-      actions_registered: 8,
+      actions_registered: CATALOGUE_SIZE,
       pending_approvals: 0,
       revocation_epoch: 0,
       draining: false,

@@ -14,7 +14,10 @@ function planOf(action: string, params: JsonObject): Plan {
 }
 
 /** Whether a decision that grants these hosts and paths covers the plan. */
-function covers(plan: Plan, granted: { readonly hosts?: string[]; readonly paths?: string[] }): boolean {
+function covers(
+  plan: Plan,
+  granted: { readonly hosts?: string[]; readonly paths?: string[]; readonly secrets?: string[] },
+): boolean {
   const decision = { granted: { hosts: [], paths: [], connections: [], secrets: [], ...granted } };
   const authorized = { call: { plan }, decision } as unknown as Authorized; // no more of it is looked at
   return grantsWholePlan(authorized) === null;
@@ -40,4 +43,14 @@ test("an allow that does not grant the plan's own path is none", () => {
   expect(covers(plan, { paths: ["src/a.txt"] })).toBe(true);
   expect(covers(plan, { paths: ["src", "src/b.txt"] })).toBe(false);
   expect(covers(plan, { hosts: ["src/a.txt"] })).toBe(false);
+});
+
+test("an allow without a required credential is none; an optional one may be withheld", () => {
+  const required = planOf("github_create_issue", { owner: "o", repo: "r", title: "t" });
+  const optional = planOf("github_read", { path: "user" });
+  const hosts = ["api.github.com"];
+  expect(covers(required, { hosts })).toBe(false);
+  expect(covers(required, { hosts, secrets: ["OTHER_TOKEN"] })).toBe(false);
+  expect(covers(required, { hosts, secrets: ["GITHUB_TOKEN"] })).toBe(true);
+  expect(covers(optional, { hosts })).toBe(true);
 });

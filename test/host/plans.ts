@@ -1,13 +1,14 @@
 import type { HostCall } from "../../src/core/host-call.ts";
-import type {
-  CallLimits,
-  DatabasePlan,
-  FsPlan,
-  HttpPlan,
-  MailPlan,
-  Plan,
-  QueuePlan,
-  StoragePlan,
+import {
+  type CallLimits,
+  type DatabasePlan,
+  type FsPlan,
+  type HttpPlan,
+  type MailPlan,
+  type Plan,
+  type QueuePlan,
+  type StoragePlan,
+  secretsOf,
 } from "../../src/core/plan.ts";
 import type { DoorRequest } from "../../src/host/index.ts";
 
@@ -29,6 +30,7 @@ export function httpPlan(changes: Partial<HttpPlan> = {}): HttpPlan {
     body: null,
     hosts: ["api.example.com"],
     responseHeaders: ["content-type"],
+    secrets: [],
     ...changes,
   };
 }
@@ -66,6 +68,7 @@ export function databasePlan(changes: Partial<DatabasePlan> = {}): DatabasePlan 
     tables: ["public.orders"],
     statement: "select id from orders where customer = $1",
     parameters: [{ kind: "text", value: "ann" }],
+    returns: true,
     maxRows: 100,
     maxAffected: 0,
     secret: null,
@@ -181,6 +184,7 @@ export function doorRequest(plan: Plan, changes: Partial<DoorRequest> = {}): Doo
     limits: LIMITS,
     deadline: performance.now() + 30_000,
     signal: new AbortController().signal,
+    secrets: secretsOf(plan),
     ...changes,
   };
 }

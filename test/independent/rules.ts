@@ -76,8 +76,10 @@ export class Rules {
         " ",
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
-      const { hosts, paths, connections } = grant.entry.granted;
-      for (const { kind, origin, path, connection, reached } of entry.effects) {
+      const { hosts, paths, connections, secrets } = grant.entry.granted;
+      for (const { kind, origin, path, connection, reached, secrets: sent = [] } of entry.effects) {
+        const known = reached === "none" || sent.every((name: string) => secrets.includes(name));
+        rule(known, "credential outside");
         const [granted, wanted] =
           kind === "http"
             ? [hosts, new URL(origin).hostname.replace(/^\[|\]$/g, "")]

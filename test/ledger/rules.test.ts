@@ -175,9 +175,40 @@ const RULES: readonly Broken[] = [
     detail: "an effect outside what was granted",
   },
   {
+    what: "a credential that was not granted",
+    target: () => nth("call.receipt", 0, overHttp),
+    change: (body) => Object.assign(inner(inner(body, "effects"), "0"), { secrets: ["GITHUB_TOKEN"] }),
+    detail: "a credential that was not granted",
+  },
+  {
     what: "a file that was not granted",
     target: () => nth("call.receipt", 0, onFiles),
     change: (body) => Object.assign(inner(inner(body, "effects"), "0"), { path: OTHER }),
+    detail: "an effect outside what was granted",
+  },
+  {
+    what: "a statement on a connection that was not granted",
+    target: () => nth("call.receipt", 0, overHttp),
+    change: (body) =>
+      Object.assign(inner(body, "effects"), {
+        0: {
+          kind: "database",
+          connection: "payroll",
+          engine: "postgresql",
+          target: "db.example.com:5432/payroll",
+          statement: OTHER,
+          parameters: OTHER,
+          class: "select",
+          tables: [],
+          rows: 1,
+          affected: 0,
+          bytes: 2,
+          result: OTHER,
+          sqlstate: null,
+          reached: "confirmed",
+          error: null,
+        },
+      }),
     detail: "an effect outside what was granted",
   },
   {

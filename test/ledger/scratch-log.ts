@@ -37,6 +37,15 @@ const ACTS = {
     tx.append("gate.stopped", { reason }),
     tx.append("gate.stopped", { reason }),
   ],
+  long: (tx: LedgerTransaction) => {
+    const time = "2026-01-01T00:00:00.000Z";
+    const counts = Array.from({ length: 60 }, (_, i) => ({
+      peer: "p".repeat(200),
+      reason: `r${i}`,
+      count: i,
+    }));
+    return tx.append("shed.summary", { since: time, until: time, counts });
+  },
   fail: (tx: LedgerTransaction, reason: string) => {
     tx.append("gate.stopped", { reason });
     throw new Error("this act fails after it has appended");

@@ -73,11 +73,11 @@ describe("--since", () => {
   });
 
   test("an old entry that the root does not bear out makes everything be checked, and is named", () => {
-    const report = since(20, sql("UPDATE entries SET hash = zeroblob(32) WHERE seq = 4"));
+    const report = since(21, sql("UPDATE entries SET hash = zeroblob(32) WHERE seq = 20"));
     expect(report).toMatchObject({
       since: null,
       exit_code: 13,
-      first_damage: { kind: "projection", seq: 4 },
+      first_damage: { kind: "projection", seq: 20 },
     });
     const cut = since(20, sql("DELETE FROM entries WHERE seq >= 15"));
     expect(cut).toMatchObject({ since: null, damage: { anchor: 1 } });

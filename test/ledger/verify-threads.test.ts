@@ -3,14 +3,12 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { verifyLedgerFile, verifyLedgerFileWith } from "../../src/ledger/verify/file.ts";
+import { LogVerifier } from "../../src/ledger/verify/log-verifier.ts";
+import { keysNamedIn } from "../../src/ledger/verify/named-keys.ts";
+import { type FileRow, rowsBetween } from "../../src/ledger/verify/rows.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
-import {
-  keyDirectory,
-  packEntries,
-  unpackVouched,
-  vouch,
-  vouchPacked,
-} from "../../src/ledger/verify/vouch.ts";
+import { KeyDirectory, vouch, vouchFirst } from "../../src/ledger/verify/vouch.ts";
+import { packVouched, unpackVouched } from "../../src/ledger/verify/vouched-batch.ts";
 import { leafOf, readRows, withDatabase } from "./forge.ts";
 import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
@@ -58,23 +56,90 @@ test.each(DAMAGE)("%s", async (_, change, exit) => {
   for (const threads of [1, 3]) expect(await verifyLedgerFileWith(threads, copy, options)).toEqual(alone);
 });
 
+test("what is vouched for first is judged as what is looked at entry by entry", () => {
+  const verifier = new LogVerifier([]);
+  for (const row of readRows(log.ledger)) verifier.take(row);
+  const { checkpoints: _, ...alone } = verifier.finish(options.trust, options.strict);
+  expect(verifyLedgerFile(log.ledger, options)).toMatchObject(alone);
+});
+
+const KEY = /"x":"([^"]+)"/g;
+
 test("a thread vouches for an entry under a key that it was given, and for nothing else", () => {
-  const [opening = "", second = ""] = readRows(log.ledger).map(({ jws }) => jws);
-  const x = /"x":"([^"]+)"/g;
-  const keys = [
-    ...Buffer.from(opening.split(".")[1] ?? "", "base64url")
-      .toString()
-      .matchAll(x),
-  ].flatMap(([, key]) => key ?? []);
-  const directory = keyDirectory(keys);
-  expect(vouch(second, directory)).toEqual({ leaf: leafOf(second), sound: true });
-  expect(vouch(second, new Map()).sound).toBe(false);
-  expect(vouch(second.slice(0, -2), directory).sound).toBe(false);
-  const [header = "", , signature = ""] = second.split(".");
-  expect(vouch([header, opening.split(".")[1], signature].join("."), directory).sound).toBe(false);
-  const entries = [second, `${second}\n${second}`, "", "é", opening, "\ufeffx", `\ufeff${second}`];
-  const answer = unpackVouched(vouchPacked(packEntries(entries), directory), entries);
-  expect(answer.map(({ sound }) => sound)).toEqual([true, false, false, false, true, false, false]);
-  expect(answer.map(({ leaf }) => leaf)).toEqual(entries.map(leafOf));
-  expect(() => unpackVouched(new Uint8Array(33), ["a", "b"])).toThrow("other entries");
+  const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 0, to: 3 })]);
+  const [opening, second] = rows as [FileRow, FileRow];
+  const jws = String(second.jws);
+  const opened = Buffer.from(String(opening.jws).split(".")[1] ?? "", "base64url").toString();
+  const directory = new KeyDirectory([...opened.matchAll(KEY)].flatMap(([, key]) => key ?? []));
+  const vouched = vouch(second, directory);
+  expect(vouched).toMatchObject({ leaf: leafOf(jws), payload: { seq: 1, type: "gate.stopped" } });
+  expect(vouch(second, new KeyDirectory([]))).toBeNull();
+  const [header = "", , signature = ""] = jws.split(".");
+  const other = String(opening.jws).split(".")[2];
+  const texts = [
+    jws.slice(0, -2),
+    [header, jws.split(".")[1], other].join("."),
+    [header, String(opening.jws).split(".")[1], signature].join("."),
+    `${jws}\n${jws}`,
+    `\ufeff${jws}`,
+    "é",
+    "",
+    null,
+    new Uint8Array(3),
+  ];
+  for (const text of texts) {
+    const hash = leafOf(String(text));
+    expect(vouch({ ...second, jws: text, hash }, directory)).toBeNull();
+  }
+  const beside: Partial<FileRow>[] = [
+    { seq: 2 },
+    { seq: "1" },
+    { hash: new Uint8Array(32) },
+    { hash: "hash" },
+    { id: opening.id },
+    { type: "gate.started" },
+    { time_ms: Number(second.time_ms) + 1 },
+    { time_ms: String(second.time_ms) },
+    { principal: "uid:1" },
+    { tenant: "" },
+  ];
+  expect(vouchFirst([opening, second], 0, directory)).toHaveLength(2);
+  expect(vouchFirst([opening, second, second], 0, directory)).toHaveLength(2);
+  expect(vouchFirst([opening, second], 1, directory)).toHaveLength(0);
+  for (const change of beside) {
+    expect(vouch({ ...second, ...change }, directory)).toBeNull();
+    expect(vouchFirst([opening, { ...second, ...change }, second], 0, directory)).toHaveLength(1);
+  }
+});
+
+test("an entry that was vouched for, signed by a retired key or not yet in force, is damage all the same", () => {
+  const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 0, to: ENTRIES })]);
+  const vouched = vouchFirst(rows, 0, new KeyDirectory(withDatabase(log.ledger, keysNamedIn)));
+  const kids = [...new Set(vouched.map(({ kid }) => kid))];
+  for (const at of [1300, 1100]) {
+    const verifier = new LogVerifier([]);
+    for (const one of vouched) {
+      const kid = at === one.payload.seq ? (kids[at === 1300 ? 0 : 1] ?? "") : one.kid;
+      expect(verifier.takeVouched({ ...one, kid }) === null).toBe(at === one.payload.seq);
+    }
+    const report = verifier.finish(options.trust, options.strict);
+    expect(report).toMatchObject({
+      exit_code: 11,
+      first_damage: { kind: "key", seq: at },
+      damage: { key: 1 },
+    });
+  }
+});
+
+test("what a thread vouches for arrives as it was", () => {
+  const rows = withDatabase(log.ledger, (db) => [...rowsBetween(db, { from: 1199, to: 1210 })]);
+  const keys = withDatabase(log.ledger, keysNamedIn);
+  const vouched = vouchFirst(rows, 1199, new KeyDirectory(keys));
+  expect(vouched).toHaveLength(11);
+  expect(new Set(vouched.map(({ kid }) => kid)).size).toBe(3);
+  const batch = packVouched(vouched);
+  expect(unpackVouched(structuredClone(batch))).toEqual(
+    vouched.map(({ leaf, kid, payload }) => ({ leaf, kid, payload })),
+  );
+  expect(() => unpackVouched({ ...batch, leaves: batch.leaves.slice(32) })).toThrow("other entries");
 });

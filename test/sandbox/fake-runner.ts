@@ -1,13 +1,14 @@
 // A runner that lies, in the way that FAKE_RUNNER says. It speaks the protocol as far as the lie needs.
 import { encodeFrame, FRAME, FrameReader } from "../../src/sandbox/protocol/frame.ts";
-import { PROTOCOL_VERSION } from "../../src/sandbox/protocol/message.ts";
+import { encodeHello, PROTOCOL_VERSION } from "../../src/sandbox/protocol/message.ts";
 import { encodeValue, WireWriter } from "../../src/sandbox/protocol/value.ts";
 import { WORLD_FUNCTIONS } from "../../src/sandbox/wit/world.ts";
 
 const lie = process.env.FAKE_RUNNER ?? "";
-const version = new WireWriter();
-version.u32(lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION);
-const hello = encodeFrame(FRAME.hello, 0, version.done());
+const version = lie === "other version" ? PROTOCOL_VERSION + 1 : PROTOCOL_VERSION;
+const greeting = encodeHello({ version, missing: [] });
+if (lie === "unknown layer") greeting[7] = 1;
+const hello = encodeFrame(FRAME.hello, 0, greeting);
 
 /** A host call as an honest runner would send it. */
 function asking(name: string, value: Parameters<typeof encodeValue>[1]): Uint8Array {
@@ -74,6 +75,20 @@ function lies(call: number): readonly Uint8Array[] {
       return [encodeFrame(FRAME.returned, call, Buffer.concat([use(2 ** 40), OK.subarray(12)]))];
     case "more memory than there is":
       return [encodeFrame(FRAME.returned, call, Buffer.concat([use(1, 65_536), OK.subarray(12)]))];
+    case "host call after the end":
+      return [encodeFrame(FRAME.returned, call, OK), encodeFrame(FRAME.hostCall, call, request)];
+    case "log after the end":
+      return [
+        encodeFrame(FRAME.ended, call, Buffer.concat([use(1), Buffer.from("\0gone")])),
+        encodeFrame(FRAME.log, call, Buffer.from("\0x")),
+      ];
+    case "host call of nobody":
+      return [encodeFrame(FRAME.hostCall, 0, request)];
+    case "cut frame":
+      setImmediate(() => process.exit(0));
+      return [encodeFrame(FRAME.returned, call, OK).subarray(0, 12)];
+    case "call let go of":
+      return [encodeFrame(FRAME.cancelled, call), encodeFrame(FRAME.hostCall, call, request)];
     case "exit":
       process.exit(3);
       return [];
@@ -86,6 +101,11 @@ const reader = new FrameReader({
   limit: () => 2 ** 30,
   frame(kind, call) {
     if (kind === FRAME.execute) socket.write(Buffer.concat(lies(call)));
+    // A call that is over asks once more before it lets go.
+    if (kind === FRAME.cancel && lie === "host call after the deadline")
+      socket.write(
+        Buffer.concat([encodeFrame(FRAME.hostCall, call, request), encodeFrame(FRAME.cancelled, call)]),
+      );
   },
 });
 const connect = Bun.connect as unknown as (options: object) => Promise<{ write(bytes: Uint8Array): number }>; // takes a descriptor too

@@ -103,6 +103,7 @@ export function run(
 ): Promise<RunOutcome> {
   return sandbox.run({
     digest,
+    tenant: "default",
     task: "{}",
     limits: LIMITS,
     deadline: performance.now() + 30_000,

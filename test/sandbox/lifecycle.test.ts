@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { answers, asksFor, SPINS } from "./guests.ts";
@@ -34,7 +35,7 @@ describe("a runner that is killed", () => {
 
 describe("calls at the same time", () => {
   test("wait for the host together, in one runner", async () => {
-    sandbox = await openSandbox({ runners: 1, maxInFlight: 50 });
+    sandbox = await openSandbox({ runners: 1, maxInFlight: 50, maxRunning: 50, stallMs: 60_000 });
     const digest = await admit(sandbox, ASKS);
     const holds = Array.from({ length: 50 }, held);
     const opened = sandbox;
@@ -171,7 +172,7 @@ describe("a gate that is killed", () => {
 
 describe("a runner", () => {
   test("refuses to start where memories take 4 GiB each", async () => {
-    const child = Bun.spawn([...SELF, "__runner"], {
+    const child = Bun.spawn([...SELF, "__runner", "locked"], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env: {},
     });
@@ -184,16 +185,20 @@ describe("a runner", () => {
   });
 
   test("gets nothing of the gate's environment", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "latchgate-"));
     process.env.LATCHGATE_TEST_SECRET = "must not be seen";
     try {
-      sandbox = await openSandbox({ runners: 1, env: { GIVEN: "1" } });
-      const environment = readFileSync(`/proc/${sandbox.stats().runners[0]?.pid}/environ`, "utf8");
+      // A locked runner shows its environment to root alone; the shell before it has the same.
+      const shell = ["/bin/sh", "-c", 'cat "/proc/$$/environ" > "$0/$$"; exec "$@"', folder, ...SELF];
+      sandbox = await openSandbox({ runners: 1, env: { GIVEN: "1" }, self: shell });
+      const environment = readFileSync(join(folder, String(sandbox.stats().runners[0]?.pid)), "utf8");
       expect(environment.split("\0").filter(Boolean).sort()).toEqual([
         "BUN_JSC_useWasmFastMemory=0",
         "GIVEN=1",
       ]);
     } finally {
       delete process.env.LATCHGATE_TEST_SECRET;
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 

@@ -1,4 +1,4 @@
 // What `latchgate __runner` does, for tests that have no compiled binary.
 import { runnerMain } from "../../src/sandbox/runner/main.ts";
 
-await runnerMain();
+await runnerMain(process.argv.slice(3));

@@ -18,6 +18,8 @@ function open(lie: string): Promise<Sandbox> {
     self: SELF,
     maxInFlight: 4,
     queueLimit: 4,
+    // What is tested is what the gate makes of its words; that it has no lock is another test's subject.
+    allowUnlocked: true,
     env: { FAKE_RUNNER: lie },
     startTimeoutMs: 2_000,
   });
@@ -40,6 +42,9 @@ describe("a runner that lies about a call", () => {
     "broken end",
     "more fuel than there is",
     "more memory than there is",
+    "host call of nobody",
+    "cut frame",
+    "call let go of",
     "exit",
   ])("is given up, with its calls: %s", async (lie) => {
     sandbox = await open(lie);
@@ -73,8 +78,48 @@ describe("a runner that lies about a call", () => {
   });
 });
 
+describe("a call that is over", () => {
+  test.each(["host call after the end", "log after the end"])("is not spoken of again: %s", async (lie) => {
+    sandbox = await open(lie);
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const door = new ScriptedDoor();
+    await run(sandbox, digest, { door });
+    const opened = sandbox;
+    await until(() => opened.stats().lost === 1);
+    expect(door.asked).toEqual([]);
+  });
+
+  test("asks the host for nothing after its deadline: it is refused, and counted", async () => {
+    sandbox = await open("host call after the deadline");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const door = new ScriptedDoor();
+    const outcome = await run(sandbox, digest, { door, deadline: performance.now() + 30 });
+    expect(outcome).toMatchObject({ status: "deadline", ioCalls: 0 });
+    const opened = sandbox;
+    await until(() => opened.stats().refusedHostCalls === 1);
+    expect(door.asked).toEqual([]);
+    expect(sandbox.stats().lost).toBe(0);
+  });
+});
+
+describe("a runner that says it is locked", () => {
+  test("and is not, is not believed", async () => {
+    const open = createSandbox({
+      runners: 1,
+      self: SELF,
+      maxInFlight: 4,
+      queueLimit: 4,
+      env: { FAKE_RUNNER: "" },
+    });
+    await expect(open).rejects.toMatchObject({
+      code: "sandbox_layer_missing",
+      message: expect.stringContaining("limits, no_new_privileges, system_calls"),
+    });
+  });
+});
+
 describe("a runner that does not start", () => {
-  test.each(["other version", "exit before hello", "call before hello", "no hello"])(
+  test.each(["unknown layer", "other version", "exit before hello", "call before hello", "no hello"])(
     "fails the start of the sandbox: %s",
     async (lie) => {
       await expect(open(lie)).rejects.toMatchObject({ code: "runner_start_failed" });

@@ -60,6 +60,11 @@ describe("an endpoint is refused", () => {
     ["without a user", ORDERS.replace('user = "gate"\n', ""), "needs host, database and user"],
     ["with a file beside its host", `${ORDERS}file = "x"\n`, "file is for sqlite"],
     ["whose name is taken", `${ORDERS}\n${ORDERS}`, "taken twice"],
+    [
+      "as sqlite on the gate's own log",
+      '[[database]]\nname = "a"\nengine = "sqlite"\nfile = "./ledger.db"\n',
+      "own evidence",
+    ],
     ["as sqlite without a file", '[[database]]\nname = "a"\nengine = "sqlite"\n', "needs file"],
     [
       "as sqlite with a host",

@@ -1,9 +1,9 @@
 import { canonicalJson } from "../../core/canonical-json.ts";
 import type { ObservedEffect } from "../../core/effect.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts";
+import { resolvePointer } from "../../core/json-pointer.ts";
 import type { Plan } from "../../core/plan.ts";
 import { fillJson } from "../body-template.ts";
-import { resolvePointer } from "../json-pointer.ts";
 import type { CompiledSchema } from "../json-schema.ts";
 import type { Verify } from "../manifest-schema.ts";
 import { contentOf, type HttpOutput, readHttpOutput } from "../output.ts";
@@ -63,8 +63,26 @@ export function judge(
       reasons.push(`the status ${effect.status ?? "is missing and"} was not expected`);
     reasons.push(...assertionFaults(verify, output, params));
   }
+  if (verify.kind === "database") {
+    const [effect] = effects;
+    if (effect?.kind === "database")
+      reasons.push(
+        ...countFaults("rows came back", verify.rows, effect.rows),
+        ...countFaults("rows were changed", verify.affected, effect.affected),
+      );
+  }
   if (reasons.length > 0) return { outcome: "verification_failed", reasons };
   return { outcome: verify.kind === "none" ? "unverifiable_declared" : "verified", reasons: [] };
+}
+
+function countFaults(
+  what: string,
+  wanted: { readonly min: number; readonly max?: number | undefined } | undefined,
+  seen: number | null,
+): readonly string[] {
+  if (wanted === undefined) return [];
+  if (seen !== null && seen >= wanted.min && seen <= (wanted.max ?? Number.MAX_SAFE_INTEGER)) return [];
+  return [`${seen ?? "an unknown number of"} ${what}, which was not expected`];
 }
 
 function statusExpected(verify: Verify, status: number | null): boolean {

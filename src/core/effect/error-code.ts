@@ -18,7 +18,8 @@ type AnyBrokerCode =
   | "connection_missing"
   | "secret_missing"
   | "secrets_unavailable"
-  | "secrets_damaged";
+  | "secrets_damaged"
+  | "secret_invalid";
 
 /** Shared by what dials. */
 type NetworkCode =
@@ -39,6 +40,7 @@ type HttpCode =
   | "host_not_allowed"
   | "address_not_public"
   | "header_not_allowed"
+  | "proxy_refused"
   | "header_timeout";
 
 type FsCode =

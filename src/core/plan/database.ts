@@ -40,11 +40,13 @@ export interface DatabasePlan {
   readonly target: DatabaseTarget;
   readonly access: "read" | "write";
   readonly class: StatementClass;
-  /** Tables that the statement names, as written, sorted. */
+  /** `schema.table`, sorted: those that the statement names (postgresql), or those that it may open (sqlite). */
   readonly tables: readonly string[];
   /** One statement; `$1`, `$2` … stand for the parameters. */
   readonly statement: string;
   readonly parameters: readonly DatabaseParameter[];
+  /** Whether rows come back. */
+  readonly returns: boolean;
   /** Most rows that may come back. */
   readonly maxRows: number;
   /** Most rows that may be changed; beyond it everything is rolled back. 0 for a read. */
@@ -63,6 +65,7 @@ export function databasePlanToJson(plan: DatabasePlan) {
     tables: [...plan.tables],
     statement: plan.statement,
     parameters: plan.parameters.map(({ kind, value }) => ({ kind, value })),
+    returns: plan.returns,
     max_rows: plan.maxRows,
     max_affected: plan.maxAffected,
     secret: plan.secret,

@@ -1,4 +1,5 @@
 import type { JsonObject } from "../json.ts";
+import type { SecretBinding } from "../secret-binding.ts";
 import { decodeBytes, encodeBytes } from "./stored-bytes.ts";
 
 export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
@@ -18,6 +19,8 @@ export interface HttpPlan {
   readonly hosts: readonly string[];
   /** Response headers that the component may see, lower case. */
   readonly responseHeaders: readonly string[];
+  /** Credentials that the broker puts in, by name; `url`, `headers` and `body` are without them. */
+  readonly secrets: readonly SecretBinding[];
 }
 
 export function httpPlanToJson(plan: HttpPlan) {
@@ -29,10 +32,16 @@ export function httpPlanToJson(plan: HttpPlan) {
     body: encodeBytes(plan.body),
     hosts: [...plan.hosts],
     response_headers: [...plan.responseHeaders],
+    secrets: plan.secrets.map((binding) => ({ ...binding })),
   } satisfies JsonObject;
 }
 
-export function httpPlanFromJson(stored: ReturnType<typeof httpPlanToJson>): HttpPlan {
-  const { response_headers: responseHeaders, body, ...plan } = stored;
-  return { ...plan, body: decodeBytes(body), responseHeaders };
+type StoredHttpPlan = Omit<ReturnType<typeof httpPlanToJson>, "secrets"> & {
+  readonly secrets?: readonly SecretBinding[];
+};
+
+export function httpPlanFromJson(stored: StoredHttpPlan): HttpPlan {
+  // Calls that were held before plans had credentials have none.
+  const { response_headers: responseHeaders, body, secrets = [], ...plan } = stored;
+  return { ...plan, body: decodeBytes(body), responseHeaders, secrets };
 }

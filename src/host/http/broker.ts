@@ -1,20 +1,27 @@
+import { isIP } from "node:net";
 import { rootCertificates } from "node:tls";
 import { sha256Hex } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HttpEffect } from "../../core/effect.ts";
 import type { HttpAnswer } from "../../core/host-call.ts";
 import { type CallLimits, type Header, HTTP_METHODS, type HttpPlan } from "../../core/plan.ts";
+import { type SecretBinding, secretNames } from "../../core/secret-binding.ts";
+import type { OpenSecrets } from "../../core/secrets.ts";
 import { hostMatches, parseTargetUrl, type TargetUrl } from "../../core/url.ts";
 import { HostFailure } from "../failure.ts";
 import type { Writable } from "../record.ts";
+import type { Scrubber } from "../scrub/scrubber.ts";
 import { sameAddress } from "./addresses.ts";
 import { type DialTarget, type TrustSet, trustSet } from "./connect.ts";
 import { type Connection, ConnectionPool, type ConnectionStats } from "./connections.ts";
-import { exchange } from "./exchange.ts";
+import { exchange, type Incoming } from "./exchange.ts";
+import { inject, type Request } from "./inject.ts";
 import { findLocalTarget, type ListenerAddress, type LocalTarget, reachesListener } from "./local-egress.ts";
 import { Pins } from "./pins.ts";
+import type { EgressProxy, ProxyRoute } from "./proxy.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
 import type { Resolve } from "./resolver.ts";
+import { within } from "./within.ts";
 
 /** Milliseconds; each also ends with the call's deadline. */
 export interface HttpTimeouts {
@@ -38,6 +45,8 @@ export interface HttpBrokerDeps {
   readonly localTargets: readonly LocalTarget[];
   readonly listeners: () => readonly ListenerAddress[];
   readonly timeouts: HttpTimeouts;
+  /** Null to dial targets directly. */
+  readonly proxy: EgressProxy | null;
 }
 
 export interface HttpJob {
@@ -48,6 +57,16 @@ export interface HttpJob {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly record: Writable<HttpEffect>;
+  /** Null when the request needs none. */
+  readonly credentials: JobCredentials | null;
+}
+
+export interface JobCredentials {
+  readonly bindings: readonly SecretBinding[];
+  readonly secrets: OpenSecrets;
+  readonly scrubber: Scrubber;
+  /** Whose they are: a connection that has carried them serves nobody else. */
+  readonly owner: string;
 }
 
 /** Set-Cookie would hand the component a session that nobody granted. */
@@ -80,6 +99,11 @@ export class HttpBroker {
     return within(job.timeoutMs, late, job.signal, (signal) => this.send(job, url, signal));
   }
 
+  /** Name of the secret that the proxy asks for; null without one. */
+  get proxySecret(): string | null {
+    return this.deps.proxy?.secret ?? null;
+  }
+
   stats(): ConnectionStats {
     return this.pool.stats();
   }
@@ -108,20 +132,24 @@ export class HttpBroker {
     const { timeouts } = this.deps;
     const target = await this.target(job, url, signal);
     record.address = target.pinned;
-    const connection = await this.connect(url, target.dial, signal);
+    const { credentials } = job;
+    const dial = { ...target.dial, owner: credentials?.owner ?? "" };
+    const route = target.local ? null : await this.route(credentials, signal);
+    // Before a connection is opened: what no place can carry is refused without a trace on the network.
+    const outgoing = request(plan, url, credentials);
+    const connection = await this.connect(url, dial, route, signal);
     const answer = await exchange(
       connection,
       {
         method: plan.method,
         authority: url.origin.slice(url.scheme.length + 3),
-        target: url.path + url.query,
-        headers: plan.headers,
-        body: plan.body,
+        ...outgoing,
       },
       { headerMs: timeouts.headerMs, idleMs: timeouts.idleMs, responseBytes: limits.responseBytes },
       {
         sending: () => {
           record.reached = "maybe";
+          record.secrets = credentials === null ? [] : secretNames(credentials.bindings);
         },
         status: (status) => {
           record.status = status;
@@ -130,11 +158,12 @@ export class HttpBroker {
           record.responseBytes = bytes;
         },
       },
+      credentials?.scrubber ?? null,
       signal,
     );
     record.responseHash = sha256Hex(answer.body);
     record.reached = "confirmed";
-    return { status: answer.status, headers: shown(answer.headers, plan), body: answer.body };
+    return { status: answer.status, headers: shown(answer, plan, credentials), body: answer.body };
   }
 
   private async target(job: HttpJob, url: TargetUrl, signal: AbortSignal): Promise<Target> {
@@ -144,7 +173,7 @@ export class HttpBroker {
       if (reachesListener(local, deps.listeners()))
         throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
       const trust = url.scheme === "https" ? (this.localTrust.get(local) ?? this.trust) : null;
-      return target(url, local.address, { address: local.address, port: local.port }, trust);
+      return target(url, local.address, { address: local.address, port: local.port }, trust, true);
     }
     if (url.port !== (url.scheme === "https" ? 443 : 80))
       throw new HostFailure("port_not_allowed", "only the scheme's own port");
@@ -153,7 +182,13 @@ export class HttpBroker {
       listener.port === url.port && sameAddress(listener.address, pinned);
     if (deps.listeners().some(own))
       throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
-    return target(url, pinned, deps.dial(pinned, url.port), url.scheme === "https" ? this.trust : null);
+    return target(
+      url,
+      pinned,
+      deps.dial(pinned, url.port),
+      url.scheme === "https" ? this.trust : null,
+      false,
+    );
   }
 
   private pin(host: string, signal: AbortSignal): Promise<string> {
@@ -161,9 +196,26 @@ export class HttpBroker {
     return within(this.deps.timeouts.dnsMs, late, signal, (inner) => this.pins.pin(host, inner));
   }
 
-  private async connect(url: TargetUrl, dial: DialTarget, signal: AbortSignal): Promise<Connection> {
+  /** The operator's proxy, when there is one. Its address is not judged: it is often a private one. */
+  private async route(credentials: JobCredentials | null, signal: AbortSignal): Promise<ProxyRoute | null> {
+    const { proxy, resolve, timeouts } = this.deps;
+    if (proxy === null) return null;
+    const late = new HostFailure("dns_failed", "the proxy's name was not resolved in time");
+    const found = async (inner: AbortSignal) => (await resolve(proxy.host, inner))[0]?.address;
+    const address = isIP(proxy.host) === 0 ? await within(timeouts.dnsMs, late, signal, found) : proxy.host;
+    if (address === undefined) throw new HostFailure("dns_failed", "the proxy's name has no address");
+    const login = proxy.secret === null ? null : (credentials?.secrets.bytes(proxy.secret) ?? null);
+    return { address, port: proxy.port, login };
+  }
+
+  private async connect(
+    url: TargetUrl,
+    dial: DialTarget,
+    route: ProxyRoute | null,
+    signal: AbortSignal,
+  ): Promise<Connection> {
     try {
-      return await this.pool.acquire(dial, this.deps.timeouts.connectMs, signal);
+      return await this.pool.acquire(dial, route, this.deps.timeouts.connectMs, signal);
     } catch (thrown) {
       this.pins.forget(url.host);
       throw thrown;
@@ -175,6 +227,8 @@ interface Target {
   /** The address as judged, for the record. */
   readonly pinned: string;
   readonly dial: DialTarget;
+  /** Reached by an operator's entry; never through the proxy. */
+  readonly local: boolean;
 }
 
 function target(
@@ -182,30 +236,29 @@ function target(
   pinned: string,
   to: { readonly address: string; readonly port: number },
   trust: TrustSet | null,
+  local: boolean,
 ): Target {
-  return { pinned, dial: { scheme: url.scheme, host: url.host, address: to.address, port: to.port, trust } };
+  const { scheme, host } = url;
+  return { pinned, local, dial: { scheme, host, address: to.address, port: to.port, trust, owner: "" } };
 }
 
-function shown(headers: readonly Header[], plan: HttpPlan): Header[] {
-  return headers.filter(([name]) => plan.responseHeaders.includes(name) && !NEVER_SHOWN.has(name));
-}
-
-/** Runs work under a signal that also aborts, with the given reason, once the time is over. */
-async function within<T>(
-  ms: number,
-  late: HostFailure,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  signal.throwIfAborted();
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => controller.abort(late), Math.min(ms, 0x7fffffff));
-  try {
-    return await work(controller.signal);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+/** The declared headers of an answer, true of the body as it is handed on. */
+function shown(answer: Incoming, plan: HttpPlan, credentials: JobCredentials | null): Header[] {
+  const headers: Header[] = [];
+  for (const [name, value] of answer.headers) {
+    if (!plan.responseHeaders.includes(name) || NEVER_SHOWN.has(name)) continue;
+    if (name === "content-encoding") continue;
+    const changed = answer.decoded || credentials !== null;
+    if (name === "content-length" && changed && plan.method !== "HEAD")
+      headers.push([name, String(answer.body.length)]);
+    else headers.push([name, credentials?.scrubber.header(value) ?? value]);
   }
+  return headers;
+}
+
+/** The request as it is sent: what the plan says, and the credentials where the plan says. */
+function request(plan: HttpPlan, url: TargetUrl, credentials: JobCredentials | null): Request {
+  const planned = { target: url.path + url.query, headers: plan.headers, body: plan.body };
+  if (credentials === null) return planned;
+  return inject(planned, url, credentials.bindings, credentials.secrets);
 }

@@ -14,6 +14,8 @@ export interface DialTarget {
   readonly port: number;
   /** Trust for this target; null for plain http. */
   readonly trust: TrustSet | null;
+  /** Whose credentials go through it; empty when none do. Such a connection is never shared between two owners. */
+  readonly owner: string;
 }
 
 /** A set of authorities, loaded once: building it per connection doubles the cost of a handshake. */
@@ -39,23 +41,32 @@ export function trustSet(authorities: readonly string[]): TrustSet {
 /**
  * Opens a connection and hands it over only when it may carry a request: for https after the handshake, with the
  * certificate checked against the name, and in any case with the peer being the address that was judged. Until then
- * no byte of a request exists, so every failure here leaves the effect unreached.
+ * no byte of a request exists, so every failure here leaves the effect unreached. Through a `tunnel` that is open to
+ * the target already, only the handshake is left; it is destroyed with the connection.
  *
  * Throws {@link HostFailure} `connect_failed`, `connect_timeout` or `tls_failed`, or the signal's reason.
  */
-export function connect(target: DialTarget, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
+export function connect(
+  target: DialTarget,
+  timeoutMs: number,
+  signal: AbortSignal,
+  tunnel: Socket | null = null,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
+      tunnel?.destroy();
       reject(signal.reason);
       return;
     }
-    const { socket, ready } = target.trust === null ? plain(target) : secured(target, target.trust);
-    let tcpOpen = false;
+    if (tunnel !== null && target.trust === null) return resolve(tunnel);
+    const { socket, ready } = target.trust === null ? plain(target) : secured(target, target.trust, tunnel);
+    let tcpOpen = tunnel !== null;
     const fail = (failure: unknown) => {
       stop();
       // A late error of a socket that nobody waits for must not end the process.
       socket.on("error", () => undefined);
       socket.destroy();
+      tunnel?.destroy();
       reject(failure);
     };
     const onOpen = () => {
@@ -64,7 +75,8 @@ export function connect(target: DialTarget, timeoutMs: number, signal: AbortSign
     const onReady = () => {
       if (socket instanceof tls.TLSSocket && !socket.authorized)
         return fail(new HostFailure("tls_failed", "certificate is not trusted"));
-      if (!sameAddress(socket.remoteAddress ?? "", target.address))
+      // The peer of a tunnel is the proxy; which target is behind it, only the certificate says.
+      if (tunnel === null && !sameAddress(socket.remoteAddress ?? "", target.address))
         return fail(new HostFailure("connect_failed", "peer is not the pinned address"));
       stop();
       resolve(socket);
@@ -103,10 +115,9 @@ function plain(target: DialTarget) {
   return { socket, ready: "connect" as const };
 }
 
-function secured(target: DialTarget, trust: TrustSet) {
+function secured(target: DialTarget, trust: TrustSet, tunnel: Socket | null) {
   const socket: Socket = tls.connect({
-    host: target.address,
-    port: target.port,
+    ...(tunnel === null ? { host: target.address, port: target.port } : { socket: tunnel }),
     // An address must not be sent as a server name (RFC 6066 §3).
     servername: isIP(target.host) === 0 ? target.host : "",
     secureContext: trust.context,

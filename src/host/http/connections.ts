@@ -2,6 +2,8 @@ import { Agent } from "node:http";
 import type { Socket } from "node:net";
 import { HostFailure } from "../failure.ts";
 import { connect, type DialTarget } from "./connect.ts";
+import { connectThrough, type ProxyRoute } from "./proxy.ts";
+import { within } from "./within.ts";
 
 /** Below the keep-alive time of common servers (5 s and up), so that a reused connection is rarely a dead one. */
 const IDLE_MS = 4000;
@@ -27,8 +29,9 @@ export interface ConnectionStats {
 }
 
 /**
- * Keep-alive connections by scheme, name, port, pinned address and trust: a connection serves only requests that
- * would have dialled the very same place with the very same checks.
+ * Keep-alive connections by scheme, name, port, pinned address, trust and owner of credentials: a connection serves
+ * only requests that would have dialled the very same place with the very same checks. Some servers tie a login to the
+ * connection that it came by; so one that has carried a credential never carries a request of somebody else.
  */
 export class ConnectionPool {
   private readonly idle = new Map<string, PooledConnection[]>();
@@ -38,17 +41,29 @@ export class ConnectionPool {
   private reused = 0;
   private closed = false;
 
-  /** Takes a warm connection or opens one; errors as {@link connect}. */
-  async acquire(target: DialTarget, timeoutMs: number, signal: AbortSignal): Promise<Connection> {
+  /**
+   * Takes a warm connection or opens one, through a proxy if there is a route; errors as {@link connect} and
+   * {@link connectThrough}.
+   */
+  async acquire(
+    target: DialTarget,
+    route: ProxyRoute | null,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Connection> {
     signal.throwIfAborted();
     if (this.closed) throw new HostFailure("cancelled", "the pool is closed");
-    const key = keyOf(target);
+    const key = keyOf(target, route);
     const warm = this.take(key);
     if (warm !== null) {
       this.reused += 1;
       return warm;
     }
-    const socket = await connect(target, timeoutMs, signal);
+    const late = new HostFailure("connect_timeout", "no connection in time");
+    const socket =
+      route === null
+        ? await connect(target, timeoutMs, signal)
+        : await within(timeoutMs, late, signal, (inner) => connectThrough(route, target, timeoutMs, inner));
     if (this.closed) {
       socket.destroy();
       throw new HostFailure("cancelled", "the pool is closed");
@@ -163,6 +178,8 @@ function usable(socket: Socket): boolean {
   return !socket.destroyed && socket.readable && socket.writable;
 }
 
-function keyOf(target: DialTarget): string {
-  return [target.scheme, target.host, target.port, target.address, target.trust?.id ?? ""].join("|");
+function keyOf(target: DialTarget, route: ProxyRoute | null): string {
+  const { scheme, host, port, address, trust, owner } = target;
+  const via = route === null ? "" : `${route.address} ${route.port}`;
+  return [scheme, host, port, address, trust?.id ?? "", via, owner].join("|");
 }

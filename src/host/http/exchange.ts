@@ -1,6 +1,8 @@
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import type { Header, HttpMethod } from "../../core/plan.ts";
 import { HostFailure } from "../failure.ts";
+import type { Scrubber } from "../scrub/scrubber.ts";
+import { BodyReader, codingsOf } from "./body.ts";
 import type { Connection } from "./connections.ts";
 
 export interface Outgoing {
@@ -17,7 +19,9 @@ export interface Incoming {
   readonly status: number;
   /** Every header as received, names in lower case. */
   readonly headers: readonly Header[];
+  /** Decoded, and without credentials. */
   readonly body: Buffer;
+  readonly decoded: boolean;
 }
 
 export interface ExchangeLimits {
@@ -25,6 +29,7 @@ export interface ExchangeLimits {
   readonly headerMs: number;
   /** Between two pieces of the body. */
   readonly idleMs: number;
+  /** Of the body as sent, and of what it decodes to. */
   readonly responseBytes: number;
 }
 
@@ -41,8 +46,8 @@ const LARGEST_HEADER = 16_384;
 const MOST_HEADERS = 1000;
 
 /**
- * Sends one request over one connection and reads the whole answer. Redirects are answers, bodies stay encoded as
- * they came, and nothing is ever sent twice. When it rejects, the connection is closed already.
+ * Sends one request over one connection and reads the whole answer. Redirects are answers, and nothing is ever sent
+ * twice. When it rejects, the connection is closed already, unless the whole answer came and could not be decoded.
  *
  * Throws {@link HostFailure} `header_timeout`, `idle_timeout`, `connection_reset`, `malformed_response` or
  * `response_too_large`, or the signal's reason. The other side controls the whole answer.
@@ -52,11 +57,14 @@ export function exchange(
   outgoing: Outgoing,
   limits: ExchangeLimits,
   progress: Progress,
+  scrubber: Scrubber | null,
   signal: AbortSignal,
 ): Promise<Incoming> {
   return new Promise((resolve, reject) => {
     let settled = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let body: BodyReader | null = null;
+    let answered = false;
     const settle = () => {
       settled = true;
       clearTimeout(timer);
@@ -65,7 +73,10 @@ export function exchange(
     const fail = (failure: unknown) => {
       if (settled) return;
       settle();
-      connection.end().then(() => reject(failure));
+      body?.stop();
+      // After a whole answer the connection is back in the pool, and may serve somebody else.
+      if (answered) reject(failure);
+      else connection.end().then(() => reject(failure));
     };
     const onAbort = () => fail(signal.reason);
     const expectWithin = (ms: number, code: "header_timeout" | "idle_timeout") => {
@@ -89,7 +100,9 @@ export function exchange(
       return fail(new HostFailure("header_not_allowed", "request cannot be written as http", { cause }));
     }
     sent.on("error", (cause) => fail(wireFailure(cause)));
-    sent.on("close", () => fail(new HostFailure("connection_reset", "connection ended before the answer")));
+    sent.on("close", () => {
+      if (!answered) fail(new HostFailure("connection_reset", "connection ended before the answer"));
+    });
     // Without a listener a 101 would leave the request open for ever.
     sent.on("upgrade", (message, socket) => {
       progress.status(message.statusCode ?? 101);
@@ -103,7 +116,22 @@ export function exchange(
       const fault = framingFault(outgoing.method, status, headers, limits.responseBytes);
       if (fault !== null) return fail(fault);
       connection.hint(keepAliveSeconds(headers));
-      const chunks: Buffer[] = [];
+      let reader: BodyReader;
+      try {
+        const codings = codingsOf(headers);
+        reader = new BodyReader(codings, limits.responseBytes, scrubber, {
+          whole: (bytes) => {
+            if (settled) return;
+            settle();
+            resolve({ status, headers, body: bytes, decoded: codings.length > 0 });
+          },
+          fault: fail,
+          drained: () => message.resume(),
+        });
+      } catch (thrown) {
+        return fail(thrown);
+      }
+      body = reader;
       let bytes = 0;
       expectWithin(limits.idleMs, "idle_timeout");
       message.on("data", (chunk: Buffer) => {
@@ -112,17 +140,19 @@ export function exchange(
         progress.received(bytes);
         if (bytes > limits.responseBytes)
           return fail(new HostFailure("response_too_large", "body over the limit"));
-        chunks.push(chunk);
+        if (!reader.write(chunk)) message.pause();
         expectWithin(limits.idleMs, "idle_timeout");
       });
       message.on("error", (cause) => fail(wireFailure(cause)));
       message.on("end", () => {
         if (settled) return;
         if (!message.complete) return fail(new HostFailure("connection_reset", "body was cut off"));
-        settle();
-        resolve({ status, headers, body: Buffer.concat(chunks) });
+        answered = true;
+        reader.end();
       });
-      message.on("close", () => fail(new HostFailure("connection_reset", "body was cut off")));
+      message.on("close", () => {
+        if (!answered) fail(new HostFailure("connection_reset", "body was cut off"));
+      });
     });
     expectWithin(limits.headerMs, "header_timeout");
     // Node writes nothing before end() is called.

@@ -16,6 +16,10 @@ const http = closed({
   status: nullable(integer),
   response_bytes: integer,
   response: nullable(hash),
+  /** Names of the credentials that were put into the request. */
+  secrets: list(name, 16),
+  /** Places of the answer where a credential was found and taken out. */
+  scrubbed: integer,
   ...end,
 });
 

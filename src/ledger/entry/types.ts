@@ -210,6 +210,7 @@ export const BODIES = {
     io_calls: integer,
     fuel: nullable(integer),
     peak_memory_bytes: nullable(integer),
+    /** Places where a credential was found and taken out: of answers, and of what the component made of them. */
     redactions: integer,
     budget: closed({ committed_calls: integer, released_calls: integer }),
     boundary,

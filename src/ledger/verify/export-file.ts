@@ -6,7 +6,8 @@ import { isFault, project, readPayload } from "../entry/entry.ts";
 import { leafHash, openJws } from "../entry/jws.ts";
 import { LedgerError } from "../errors.ts";
 import { CompactTree } from "../tree.ts";
-import { type LogStart, LogVerifier, type StoredEntry } from "./log-verifier.ts";
+import type { LogStart } from "./log-start.ts";
+import { LogVerifier, type StoredEntry } from "./log-verifier.ts";
 import type { VerifyOptions } from "./options.ts";
 import type { VerifyReport } from "./report.ts";
 

@@ -1,25 +1,28 @@
-import { fromBase64url } from "../../core/bytes.ts";
 import { KeyHistory } from "../../keys/history.ts";
-import { type Ed25519Jwk, fingerprint } from "../../keys/jwk.ts";
-import { type Checkpoint, checkpointOrigin, checkpointSignedBy, parseCheckpoint } from "../checkpoint.ts";
+import { fingerprint } from "../../keys/jwk.ts";
+import { checkpointOrigin } from "../checkpoint.ts";
 import {
   type EntryPayload,
   isFault,
   type PayloadFault,
   type Projection,
-  project,
   readPayload,
 } from "../entry/entry.ts";
-import { leafHash, openCheckedJws, openJws, verifyJws } from "../entry/jws.ts";
+import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRevocation, entryKeyAt } from "../key-revocation.ts";
 import { applyRotation } from "../key-rotation.ts";
-import { CompactTree } from "../tree.ts";
+import { CompactTree, type TreeNode } from "../tree.ts";
 import { type AnchorParties, AnchorRules } from "./anchored-entries.ts";
 import { type Anchor, AnchorCheck } from "./anchors.ts";
 import { EntryTimes } from "./entry-times.ts";
+import type { LogStart } from "./log-start.ts";
+import { projectionFaults } from "./projection.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
 import { Repudiations } from "./repudiations.ts";
 import { LogRules } from "./rules.ts";
+import { StoredCheckpoints } from "./stored-checkpoints.ts";
+import type { Trust } from "./trust.ts";
+import { verdictOf } from "./verdict.ts";
 import type { Vouched } from "./vouch.ts";
 
 /** One stored row as a database gives it. Nothing in it is believed. */
@@ -35,44 +38,6 @@ export interface StoredCheckpoint {
   readonly note: string;
 }
 
-export interface Trust {
-  /** Thumbprints of evidence keys that the auditor knows from elsewhere; empty when there are none. */
-  readonly fingerprints: ReadonlySet<string>;
-  /** The keys themselves, when a JWK set gave them. */
-  readonly keys?: readonly TrustedKey[];
-}
-
-export interface TrustedKey {
-  readonly kid: string;
-  readonly jwk: Ed25519Jwk;
-  /** `latchgate:purpose` of the key set; null when it does not say. */
-  readonly purpose: string | null;
-}
-
-/** Where to begin when the entries before are not at hand, or are taken on the word of a checkpoint. */
-export interface LogStart {
-  readonly log: string;
-  readonly tree: CompactTree;
-  /** Hex leaf hash of the last entry before. */
-  readonly head: string;
-  readonly history: KeyHistory;
-  /** What is open there; null when it is not known, and then nothing is said of what entries may say in turn. */
-  readonly rules: LogRules | null;
-  /** Roots at smaller sizes, as far as anchors ask for them; none when the entries before are not at hand. */
-  readonly roots: ReadonlyMap<number, Buffer>;
-}
-
-const COLUMNS = [
-  "id",
-  "type",
-  "time_ms",
-  "trace_id",
-  "tenant",
-  "principal",
-  "action_id",
-  "decision",
-] as const;
-
 /**
  * Verifies a log entry by entry, in order, in flat memory but for what is open. A library without I/O: rows come in,
  * a report comes out. An attacker controls every row.
@@ -80,10 +45,12 @@ const COLUMNS = [
 export class LogVerifier {
   private readonly damage = new DamageLog();
   private readonly rules: LogRules;
+  /** Told of the interior nodes that each entry completes. */
+  onNodes: (completed: readonly TreeNode[]) => void = () => undefined;
   private readonly witnessed: AnchorRules;
   private readonly tree: CompactTree;
   private readonly begin: LogStart | null;
-  private readonly checkpoints: Map<number, StoredCheckpoint>;
+  private readonly checkpoints: StoredCheckpoints;
   private readonly signers: string[] = [];
   private readonly repudiations = new Repudiations();
   private history: KeyHistory | null = null;
@@ -91,14 +58,16 @@ export class LogVerifier {
   private head: string | null = null;
   private readonly times = new EntryTimes(this.damage);
   private regressions = 0;
-  private checked = 0;
   private unsupported: string | null = null;
   private readonly anchors: AnchorCheck;
   private readonly startSize: number;
 
-  /** @param parties those whose signatures over checkpoints the auditor relies on */
+  /**
+   * @param checkpoints by size, smallest first; taken as the log reaches them
+   * @param parties those whose signatures over checkpoints the auditor relies on
+   */
   constructor(
-    checkpoints: readonly StoredCheckpoint[],
+    checkpoints: Iterable<StoredCheckpoint>,
     anchors: readonly Anchor[] = [],
     begin: LogStart | null = null,
     parties: AnchorParties = { witnesses: [], authorities: [] },
@@ -113,7 +82,7 @@ export class LogVerifier {
     this.rules = begin === null ? new LogRules(this.damage) : (begin.rules ?? new LogRules(new DamageLog()));
     begin?.rules?.reportTo(this.damage);
     this.witnessed = new AnchorRules(this.damage, parties, this.startSize);
-    this.checkpoints = new Map(checkpoints.map((checkpoint) => [checkpoint.size, checkpoint]));
+    this.checkpoints = new StoredCheckpoints(checkpoints, this.damage);
     this.anchors = new AnchorCheck(anchors, this.damage);
     if (begin !== null) {
       this.anchors.before(begin);
@@ -122,33 +91,64 @@ export class LogVerifier {
     }
   }
 
-  /**
-   * Takes the next row, in the order of `seq`. Gives what it says when that is signed and may be said.
-   * `vouched` is what {@link vouch} said of the same text.
-   */
-  take(row: StoredEntry, vouched: Vouched | null = null): EntryPayload | null {
-    const seq = this.tree.size;
-    if (row.seq !== seq) this.damage.add("chain", row.seq, `entry ${seq} is missing or out of order`);
-    const leaf = vouched?.leaf ?? leafHash(row.jws);
-    const payload = this.open(row, vouched?.sound ?? false);
-    if (payload !== null) this.judge(row, payload);
-    if (!leaf.equals(row.hash))
-      this.damage.add("projection", row.seq, "the stored hash differs from the entry");
-    this.head = leaf.toString("hex");
-    this.tree.push(leaf);
-    this.checkCheckpoint(row.seq);
-    this.anchors.at(this.tree, this.log, this.history);
+  /** Takes the next row, in the order of `seq`. Gives what it says when that is signed and may be said. */
+  take(row: StoredEntry): EntryPayload | null {
+    const { seq } = row;
+    this.inOrder(seq);
+    const leaf = leafHash(row.jws);
+    const payload = this.open(row);
+    if (payload !== null) {
+      if (payload.seq !== seq) this.damage.add("chain", seq, "the entry says another position", row.trace_id);
+      this.link(seq, payload, row.trace_id);
+      for (const column of projectionFaults(row, payload))
+        this.damage.add("projection", seq, `the column ${column} differs from the entry`, traceOf(payload));
+      this.follow(seq, payload);
+    }
+    if (!leaf.equals(row.hash)) this.damage.add("projection", seq, "the stored hash differs from the entry");
+    this.grow(seq, leaf);
     return payload;
   }
 
+  /** As {@link take}, for a row that somebody of this program has vouched for. */
+  takeVouched({ leaf, kid, payload }: Vouched): EntryPayload | null {
+    const { seq } = payload;
+    this.inOrder(seq);
+    if (this.history === null) this.start(payload);
+    const known = this.history !== null && entryKeyAt(this.history, kid, seq, payload) !== null;
+    if (known) {
+      this.signed(kid);
+      this.link(seq, payload, traceOf(payload));
+      this.follow(seq, payload);
+    } else this.foreignKey(seq, traceOf(payload));
+    this.grow(seq, leaf);
+    return known ? payload : null;
+  }
+
+  private inOrder(seq: number): void {
+    const expected = this.tree.size;
+    if (seq !== expected) this.damage.add("chain", seq, `entry ${expected} is missing or out of order`);
+  }
+
+  private grow(seq: number, leaf: Buffer): void {
+    this.head = leaf.toString("hex");
+    this.onNodes(this.tree.push(leaf));
+    const { tree, log, history } = this;
+    const root = this.checkpoints.at(seq, { tree, log, history });
+    if (root !== null) {
+      this.repudiations.checkpoint(tree.size, history?.current("checkpoint").kid ?? "");
+      this.witnessed.checkpoint(checkpointOrigin(log ?? ""), tree.size, root);
+    }
+    this.anchors.at(tree, log, history);
+  }
+
   /** The payload when it is signed by a key in force and exactly what an entry may be. */
-  private open(row: StoredEntry, sound: boolean): EntryPayload | null {
-    const opened = sound ? openCheckedJws(row.jws) : openJws(row.jws);
+  private open(row: StoredEntry): EntryPayload | null {
+    const opened = openJws(row.jws);
     if (opened === null) {
       this.damage.add("signature", row.seq, "not a signed entry in canonical form", row.trace_id);
       return null;
     }
-    const payload = sound ? (JSON.parse(opened.payload) as EntryPayload) : readPayload(opened.payload);
+    const payload = readPayload(opened.payload);
     if (this.history === null) {
       if (isFault(payload)) return this.fault(row, payload);
       this.start(payload);
@@ -156,14 +156,24 @@ export class LogVerifier {
     // The signature before the form: what nobody signed is damage, whatever version it claims to be of.
     const at = isFault(payload) ? row.seq : payload.seq;
     const key = this.history === null ? null : entryKeyAt(this.history, opened.kid, at, payload);
-    if (key === null || !(sound || verifyJws(opened, key))) {
-      if (key === null)
-        this.damage.add("key", row.seq, "signed by a key that is not in force there", row.trace_id);
-      else this.damage.add("signature", row.seq, "the signature is not valid", row.trace_id);
+    if (key === null) {
+      this.foreignKey(row.seq, row.trace_id);
       return null;
     }
-    if (this.signers.at(-1) !== opened.kid) this.signers.push(opened.kid);
+    if (!verifyJws(opened, key)) {
+      this.damage.add("signature", row.seq, "the signature is not valid", row.trace_id);
+      return null;
+    }
+    this.signed(opened.kid);
     return isFault(payload) ? this.fault(row, payload) : payload;
+  }
+
+  private foreignKey(seq: number, traceId: string | null): void {
+    this.damage.add("key", seq, "signed by a key that is not in force there", traceId);
+  }
+
+  private signed(kid: string): void {
+    if (this.signers.at(-1) !== kid) this.signers.push(kid);
   }
 
   private fault(row: StoredEntry, { kind, detail }: PayloadFault): null {
@@ -182,22 +192,15 @@ export class LogVerifier {
     if (this.history === null) this.damage.add("key", 0, "an opening key is not admitted");
   }
 
-  private judge(row: StoredEntry, payload: EntryPayload): void {
-    const { seq } = row;
-    if (payload.seq !== seq) this.damage.add("chain", seq, "the entry says another position", row.trace_id);
+  private link(seq: number, payload: EntryPayload, traceId: string | null): void {
     if (payload.prev !== this.head)
-      this.damage.add("chain", seq, "the entry does not continue the one before", row.trace_id);
-    if (payload.log !== this.log) this.damage.add("chain", seq, "the entry is of another log", row.trace_id);
-    const projection = project(payload);
-    for (const column of COLUMNS)
-      if (row[column] !== projection[column])
-        this.damage.add(
-          "projection",
-          seq,
-          `the column ${column} differs from the entry`,
-          projection.trace_id,
-        );
-    if (this.times.take(payload, projection.time_ms)) this.regressions++;
+      this.damage.add("chain", seq, "the entry does not continue the one before", traceId);
+    if (payload.log !== this.log) this.damage.add("chain", seq, "the entry is of another log", traceId);
+  }
+
+  /** What it says, after all that was said before it. */
+  private follow(seq: number, payload: EntryPayload): void {
+    if (this.times.take(payload, Date.parse(payload.time))) this.regressions++;
     if (payload.type === "key.rotated" && (this.history === null || !applyRotation(this.history, payload)))
       this.damage.add("key", seq, "the key rotation is not valid");
     if (payload.type === "key.revoked") this.revoke(payload);
@@ -213,39 +216,6 @@ export class LogVerifier {
       this.history === null ? "unknown keys" : applyRevocation(this.history, signer, payload, tree);
     if (fault !== null) this.damage.add("key", payload.seq, fault);
     else if (payload.purpose === "evidence") this.rules.repudiate(this.history?.repudiated() ?? []);
-  }
-
-  private checkCheckpoint(seq: number): void {
-    const stored = this.checkpoints.get(this.tree.size);
-    if (stored === undefined) return;
-    this.checkpoints.delete(this.tree.size);
-    this.checked++;
-    const root = this.tree.root();
-    const parsed = parseCheckpoint(stored.note)?.checkpoint ?? null;
-    if (!root.equals(stored.root) || parsed === null || !this.names(parsed, root))
-      this.damage.add("checkpoint", seq, "the checkpoint has another root than the entries");
-    else if (!this.signedByCheckpointKey(stored.note))
-      this.damage.add("signature", seq, "the checkpoint's signature is not valid");
-    else {
-      this.repudiations.checkpoint(stored.size, this.history?.current("checkpoint").kid ?? "");
-      this.witnessed.checkpoint(parsed.origin, this.tree.size, root);
-    }
-  }
-
-  private names(checkpoint: Checkpoint, root: Buffer): boolean {
-    return (
-      checkpoint.size === this.tree.size &&
-      checkpoint.root.equals(root) &&
-      checkpoint.origin === checkpointOrigin(this.log ?? "")
-    );
-  }
-
-  /** By the key in force at that size: a retired one speaks for nothing that came after it. */
-  private signedByCheckpointKey(note: string): boolean {
-    const key = this.history?.current("checkpoint");
-    const publicKey = key === undefined ? null : (this.history?.publicKey(key.kid) ?? null);
-    const raw = key === undefined ? null : fromBase64url(key.jwk.x);
-    return publicKey !== null && raw !== null && checkpointSignedBy(note, publicKey, raw);
   }
 
   /** What of the side table `grants` does not follow from the log. */
@@ -264,12 +234,7 @@ export class LogVerifier {
   }
 
   finish(trust: Trust, strict: boolean): VerifyReport {
-    for (const size of this.checkpoints.keys())
-      this.damage.add(
-        "checkpoint",
-        null,
-        `a checkpoint covers ${size} entries; the log has ${this.tree.size}`,
-      );
+    this.checkpoints.finish(this.tree.size);
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     this.anchors.finish(this.tree.size);
     const signedTo = this.witnessed.finish();
@@ -292,12 +257,17 @@ export class LogVerifier {
         this.damage.add("repudiated", null, `the checkpoint of ${size} entries: its key has been revoked`);
     const first = this.signers[0];
     const shown = first === undefined ? null : fingerprint(first);
-    const exitCode = this.damage.exitCode || (this.unsupported === null ? 0 : 1);
-    const verdict = this.verdict(trusted);
+    const { verdict, summary, exit_code } = verdictOf({
+      damage: this.damage,
+      unsupported: this.unsupported,
+      trusted,
+      entries: this.tree.size,
+      fingerprint: shown,
+    });
     return {
       verdict,
-      summary: this.summary(verdict, shown) + repudiated.remark,
-      exit_code: exitCode,
+      summary: summary + repudiated.remark,
+      exit_code,
       trusted,
       anchored_to: this.anchoredTo(signedTo),
       timestamps: this.witnessed.timestamps(),
@@ -310,7 +280,7 @@ export class LogVerifier {
       root: this.tree.size === 0 ? null : this.tree.root().toString("hex"),
       first_damage: this.damage.first,
       damage: this.damage.counts,
-      checkpoints: this.checked,
+      checkpoints: this.checkpoints.checked,
       grants: this.rules.grants,
       receipts: this.rules.receipts,
       unresolved: unresolved.slice(0, 100),
@@ -328,27 +298,8 @@ export class LogVerifier {
     const reached = [this.anchors.reached, signedTo].filter((size) => size !== null);
     return reached.length === 0 ? null : Math.max(...reached);
   }
+}
 
-  private verdict(trusted: boolean): VerifyReport["verdict"] {
-    if (this.damage.first !== null) return "damaged";
-    if (this.unsupported !== null) return "unsupported";
-    return trusted ? "intact" : "consistent";
-  }
-
-  private summary(verdict: VerifyReport["verdict"], shown: string | null): string {
-    switch (verdict) {
-      case "intact":
-        return `intact: ${this.tree.size} entries, signed by the trusted key`;
-      case "consistent":
-        return `consistent, signer not verified, fingerprint ${shown ?? "unknown"}`;
-      case "unsupported":
-        return `not supported by this version: ${this.unsupported ?? ""}`;
-      case "damaged": {
-        const first = this.damage.first;
-        const others = Object.values(this.damage.counts).reduce((sum, count) => sum + count, 0) - 1;
-        const where = first?.seq == null ? "" : ` at entry ${first.seq}`;
-        return `damaged: ${first?.kind ?? ""}${where}: ${first?.detail ?? ""}${others > 0 ? `, and ${others} more` : ""}`;
-      }
-    }
-  }
+function traceOf(payload: EntryPayload): string | null {
+  return "trace_id" in payload ? payload.trace_id : null;
 }

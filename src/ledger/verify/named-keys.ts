@@ -11,7 +11,7 @@ const MOST = 4096;
 export function keysNamedIn(db: Database): string[] {
   const rows = db
     .query<{ jws: unknown }, [number]>(
-      "SELECT jws FROM entries WHERE seq = 0 OR type = 'key.rotated' ORDER BY seq LIMIT ?",
+      "SELECT jws FROM entries WHERE seq = 0 OR type IN ('key.rotated', 'key.revoked') ORDER BY seq LIMIT ?",
     )
     .all(MOST);
   return rows.flatMap(({ jws }) => {

@@ -13,20 +13,35 @@ import { dirname, join } from "node:path";
 import { messageOf } from "../../core/errors.ts";
 import { LedgerError } from "../errors.ts";
 
+/** What a connection for reading is made from, here and in other threads. */
+export interface LedgerSource {
+  readonly filename: string;
+  readonly flags: number;
+}
+
 export interface OpenFile {
   readonly db: Database;
+  /** For further connections while this one is open. */
+  readonly source: LedgerSource;
   close(): void;
 }
 
-function opened(db: Database): OpenFile {
+export function openSource({ filename, flags }: LedgerSource): Database {
+  return new Database(filename, flags);
+}
+
+function opened(source: LedgerSource): OpenFile {
+  const db = openSource(source);
   try {
     db.query("SELECT 1 FROM entries LIMIT 1").all();
   } catch (cause) {
     db.close();
     throw cause;
   }
-  return { db, close: () => db.close() };
+  return { db, source, close: () => db.close() };
 }
+
+const readOnly = (filename: string): LedgerSource => ({ filename, flags: constants.SQLITE_OPEN_READONLY });
 
 /**
  * Opens a ledger file for reading: beside a gate that writes, on a copy, or on media that can't be written. There the
@@ -39,14 +54,14 @@ function openReadOnly(path: string): OpenFile {
   } catch {
     return openSealed(path);
   }
-  return opened(new Database(path, { readonly: true }));
+  return opened(readOnly(path));
 }
 
 function openSealed(path: string): OpenFile {
   const log = `${path}-wal`;
   if (!existsSync(log) || statSync(log).size === 0) {
-    const uri = `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`;
-    return opened(new Database(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI));
+    const filename = `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`;
+    return opened({ filename, flags: constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI });
   }
   const folder = mkdtempSync(join(tmpdir(), "latchgate-verify-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
@@ -54,9 +69,9 @@ function openSealed(path: string): OpenFile {
     const copy = join(folder, "ledger.db");
     copyFileSync(path, copy);
     copyFileSync(log, `${copy}-wal`);
-    const file = opened(new Database(copy, { readonly: true }));
+    const file = opened(readOnly(copy));
     return {
-      db: file.db,
+      ...file,
       close: () => {
         file.close();
         remove();

@@ -1,7 +1,7 @@
 import type { AnchorParties } from "./anchored-entries.ts";
 import type { Anchor } from "./anchors.ts";
-import type { Trust } from "./log-verifier.ts";
 import type { StoredPayloads } from "./pruning-check.ts";
+import type { Trust } from "./trust.ts";
 
 export interface VerifyOptions {
   readonly trust: Trust;

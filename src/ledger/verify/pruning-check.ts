@@ -1,6 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { commitmentsDigest, namedPayload } from "../entry/commitments.ts";
 import type { EntryPayload } from "../entry/entry.ts";
+import { hasTable } from "./has-table.ts";
 
 /** The stored payloads, as far as the verifier needs them. */
 export interface StoredPayloads {
@@ -25,13 +26,15 @@ export class PruningCheck {
   private readonly db: Database;
   private readonly payloads: StoredPayloads | null;
   private readonly hasTable: boolean;
+  private readonly from: number;
   private readonly acts: Pruned[] = [];
   private readonly missing: Fault[] = [];
 
-  constructor(db: Database, payloads: StoredPayloads | null) {
+  /** @param from entries before this one are not taken: what they pruned is not looked at */
+  constructor(db: Database, payloads: StoredPayloads | null, from = 0) {
     this.db = db;
-    const table = db.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pruned'").get();
-    this.hasTable = table !== null;
+    this.from = from;
+    this.hasTable = hasTable(db, "pruned");
     this.payloads = payloads;
   }
 
@@ -63,7 +66,9 @@ export class PruningCheck {
         faults.push({ seq: act.seq, detail: "the table of pruned payloads is not what the entry says" });
     }
     const all = this.hasTable
-      ? (this.db.query<{ n: number }, []>("SELECT count(*) AS n FROM pruned").get()?.n ?? 0)
+      ? (this.db
+          .query<{ n: number }, [number]>("SELECT count(*) AS n FROM pruned WHERE ?1 = 0 OR seq >= ?1")
+          .get(this.from)?.n ?? 0)
       : 0;
     if (all !== rows) faults.push({ seq: null, detail: "a payload is marked as pruned by no entry" });
     return faults;

@@ -27,6 +27,7 @@ interface OpenGrant {
   readonly action: string;
   readonly caller: string;
   readonly hosts: ReadonlySet<string>;
+  readonly secrets: ReadonlySet<string>;
   readonly connections: ReadonlySet<string>;
   /** Commitments, under the salt of the call: equal paths have equal ones. */
   readonly paths: ReadonlySet<string>;
@@ -207,6 +208,7 @@ export class LogRules {
       action: entry.action_digest,
       caller: callerOf(entry),
       hosts: new Set(entry.granted.hosts),
+      secrets: new Set(entry.granted.secrets),
       connections: new Set(entry.granted.connections),
       paths: new Set(entry.granted.paths),
     });
@@ -248,6 +250,8 @@ export class LogRules {
     for (const effect of entry.effects) {
       if (effect.reached === "none") continue;
       if (!isInside(effect, grant)) this.broken(entry, "an effect outside what was granted");
+      if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
+        this.broken(entry, "a credential that was not granted");
     }
   }
 }

@@ -7,8 +7,8 @@ import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
 import { LedgerError } from "../errors.ts";
 import { readProof } from "../proof/tlog-proof.ts";
 import type { Anchor } from "./anchors.ts";
-import type { Trust, TrustedKey } from "./log-verifier.ts";
 import { DamageLog, type VerifyReport } from "./report.ts";
+import type { Trust, TrustedKey } from "./trust.ts";
 
 /** What can be said of one entry alone, or of one entry and the checkpoint that covers it. */
 export interface SingleReport

@@ -1,10 +1,23 @@
 import { existsSync, readFileSync } from "node:fs";
 import { isJsonObject, parseJson } from "../../core/json.ts";
-import { readFingerprint, thumbprint } from "../../keys/jwk.ts";
+import { type Ed25519Jwk, readFingerprint, thumbprint } from "../../keys/jwk.ts";
 import { readVkey, type WitnessKey } from "../anchor/cosignature.ts";
 import { readCertificates, type TimestampAuthority } from "../anchor/timestamp/authority.ts";
 import { LedgerError } from "../errors.ts";
-import type { Trust, TrustedKey } from "./log-verifier.ts";
+
+export interface Trust {
+  /** Thumbprints of evidence keys that the auditor knows from elsewhere; empty when there are none. */
+  readonly fingerprints: ReadonlySet<string>;
+  /** The keys themselves, when a JWK set gave them. */
+  readonly keys?: readonly TrustedKey[];
+}
+
+export interface TrustedKey {
+  readonly kid: string;
+  readonly jwk: Ed25519Jwk;
+  /** `latchgate:purpose` of the key set; null when it does not say. */
+  readonly purpose: string | null;
+}
 
 /** Reads `--trust`: a fingerprint (`SHA256:` and an RFC 7638 thumbprint), or a file with a JWK set. Throws `trust_unreadable`. */
 export function readTrust(text: string | undefined): Trust {

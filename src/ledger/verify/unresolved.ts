@@ -1,8 +1,8 @@
 import type { EntryPayload } from "../entry/entry.ts";
 import { LedgerError } from "../errors.ts";
-import { entryRow, type Raw } from "./file.ts";
 import { LogVerifier, type StoredEntry } from "./log-verifier.ts";
 import { type OpenFile, openLedgerFile } from "./open-file.ts";
+import { entryRow, type Raw } from "./rows.ts";
 
 type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>;
 

@@ -1,11 +1,55 @@
 import { utf8 } from "../../core/bytes.ts";
 import type { LinkPlan } from "../component/plan.ts";
+import { LAYERS, type Layer } from "../lock/layers.ts";
 import { LOG_LEVELS, type LogLevel } from "../wit/world.ts";
 import { ProtocolError } from "./frame.ts";
 import { text, WireReader, WireWriter } from "./value.ts";
 
 /** Raised with every change of a frame's meaning; gate and runner are the same binary, or something is wrong. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
+
+/** The runner's first word: what it speaks, and which layers of its lock are not in force. */
+export interface HelloMessage {
+  readonly version: number;
+  readonly missing: readonly Layer[];
+}
+
+export const HELLO_BYTES = 8;
+
+export function encodeHello({ version, missing }: HelloMessage): Uint8Array {
+  const to = new WireWriter();
+  to.u32(version);
+  to.u32(missing.reduce((mask, layer) => mask | (1 << LAYERS.indexOf(layer)), 0));
+  return to.done();
+}
+
+export function decodeHello(payload: Uint8Array): HelloMessage {
+  const from = new WireReader(payload);
+  const version = from.u32();
+  const mask = from.u32();
+  from.end();
+  if (mask >>> LAYERS.length !== 0) throw new ProtocolError("layer out of range");
+  return { version, missing: LAYERS.filter((_, index) => (mask & (1 << index)) !== 0) };
+}
+
+/** The runner's last word, when it can't start: whether for want of a layer, and what is wrong. */
+export interface FatalMessage {
+  readonly locked: boolean;
+  readonly detail: string;
+}
+
+export const MOST_FATAL_BYTES = 1024;
+
+export function encodeFatal({ locked, detail }: FatalMessage): [Uint8Array, Uint8Array] {
+  return [Uint8Array.of(locked ? 1 : 0), cutUtf8(detail, MOST_FATAL_BYTES - 1)];
+}
+
+export function decodeFatal(payload: Uint8Array): FatalMessage {
+  const from = new WireReader(payload);
+  const flag = from.u8();
+  if (flag > 1) throw new ProtocolError("flag is neither 0 nor 1");
+  return { locked: flag === 1, detail: printable(text(from.rest())) };
+}
 
 /** Messages from the gate, which the runner trusts. */
 export interface LoadMessage {

@@ -1,25 +1,48 @@
 import { messageOf } from "../../core/errors.ts";
-import { type Channel, openChannel } from "../protocol/channel.ts";
-import { FRAME, ProtocolError } from "../protocol/frame.ts";
-import { decodeExecute, decodeLoad, PROTOCOL_VERSION } from "../protocol/message.ts";
-import { WireWriter } from "../protocol/value.ts";
-import { VALIDATE_MODE, validateMain } from "../validate.ts";
-import { RunnerCall } from "./call.ts";
-import { LoadedComponent } from "./component.ts";
+import { VERDICT } from "../lock/bpf.ts";
+import { LAYER_TEXT, type MissingLayer } from "../lock/layers.ts";
+import { type LockOptions, lockProcess } from "../lock/lock.ts";
+import { openChannel } from "../protocol/channel.ts";
+import { FRAME } from "../protocol/frame.ts";
+import { encodeFatal, encodeHello, type FatalMessage, PROTOCOL_VERSION } from "../protocol/message.ts";
+import { RUNNER_MODE } from "../runner-command.ts";
+import { validateMain } from "../validate.ts";
 import { promiseIntegration } from "./jspi.ts";
-import { dieWithParent, requireSmallMemories } from "./preconditions.ts";
+import { requireSmallMemories } from "./preconditions.ts";
+import { probeMain } from "./probe.ts";
+import { Runner } from "./runner.ts";
 
 /** Where the gate's end of the socket pair is. */
 const CHANNEL_FD = 3;
 /** What the gate sends is bounded by the gate. */
 const LONGEST_FRAME = 2 ** 30;
 
+/** What the hidden subcommand does, by the words after it. */
+export async function runnerMain(words: readonly string[]): Promise<void> {
+  switch (words[0]) {
+    case RUNNER_MODE.locked:
+      return serve(true, lockProcess);
+    case RUNNER_MODE.unlocked:
+      return serve(false, lockProcess);
+    case RUNNER_MODE.validate:
+      return validateMain(words[1]);
+    case RUNNER_MODE.probe:
+      return probeMain(words.slice(1));
+    default:
+      throw new Error("the runner is started by the gate");
+  }
+}
+
 /**
  * A runner process: executes components for the gate and speaks to nobody else. It first makes sure of what it
- * relies on, then says hello, and only then is given anything that others wrote. It ends with its pipe or its parent.
+ * relies on, then locks itself, then says hello, and only then is given anything that others wrote. It ends with its
+ * pipe or its parent.
+ * @param strict whether a layer that is not in force is the end.
  */
-export async function runnerMain(): Promise<void> {
-  if (process.argv.at(-1) === VALIDATE_MODE) return validateMain();
+export async function serve(
+  strict: boolean,
+  lock: (options: LockOptions) => readonly MissingLayer[],
+): Promise<void> {
   const runner = new Runner();
   const channel = await openChannel(CHANNEL_FD, {
     limit: () => LONGEST_FRAME,
@@ -27,66 +50,23 @@ export async function runnerMain(): Promise<void> {
     closed: (cause) => process.exit(cause === null ? 0 : 1),
   });
   runner.attach(channel);
+  const refuse = async (message: FatalMessage) => {
+    channel.send(FRAME.fatal, 0, ...encodeFatal(message));
+    await channel.flushed();
+    process.exit(1);
+  };
   try {
-    dieWithParent();
     promiseIntegration();
     requireSmallMemories();
   } catch (error) {
-    channel.send(FRAME.fatal, 0, Buffer.from(messageOf(error).slice(0, 512)));
-    await channel.flushed();
-    process.exit(1);
+    return refuse({ locked: true, detail: messageOf(error) });
   }
-  const hello = new WireWriter();
-  hello.u32(PROTOCOL_VERSION);
-  channel.send(FRAME.hello, 0, hello.done());
-}
-
-class Runner {
-  private channel: Channel | null = null;
-  private readonly components = new Map<number, LoadedComponent>();
-  private readonly calls = new Map<number, RunnerCall>();
-
-  attach(channel: Channel): void {
-    this.channel = channel;
-  }
-
-  frame(kind: number, call: number, payload: Uint8Array): void {
-    switch (kind) {
-      case FRAME.load: {
-        const { component, plan, cores } = decodeLoad(payload);
-        this.components.set(component, new LoadedComponent(plan, cores));
-        return;
-      }
-      case FRAME.execute:
-        this.execute(call, payload);
-        return;
-      case FRAME.answer:
-        // A call that has ended meanwhile takes no answer.
-        this.calls.get(call)?.answer(payload);
-        return;
-      case FRAME.cancel:
-        this.calls.get(call)?.cancel();
-        this.send(FRAME.cancelled, call);
-        return;
-      default:
-        throw new ProtocolError(`frame of unknown kind ${kind}`);
-    }
-  }
-
-  private execute(id: number, payload: Uint8Array): void {
-    const message = decodeExecute(payload);
-    const component = this.components.get(message.component);
-    if (component === undefined) throw new ProtocolError("component is not loaded");
-    const call = new RunnerCall(message, {
-      send: (kind, ...parts) => this.send(kind, id, ...parts),
-      over: () => this.calls.delete(id),
+  const missing = lock({ keep: [CHANNEL_FD], otherwise: VERDICT.killProcess });
+  if (strict && missing.length > 0)
+    return refuse({
+      locked: false,
+      detail: missing.map(({ layer, reason }) => `${layer} (${LAYER_TEXT[layer]}): ${reason}`).join("; "),
     });
-    this.calls.set(id, call);
-    void call.run(component); // never rejects: whatever goes wrong is an end of the call
-  }
-
-  private send(kind: number, call: number, ...parts: readonly Uint8Array[]): void {
-    if (this.channel === null) throw new ProtocolError("no channel yet");
-    this.channel.send(kind, call, ...parts);
-  }
+  const hello = encodeHello({ version: PROTOCOL_VERSION, missing: missing.map(({ layer }) => layer) });
+  channel.send(FRAME.hello, 0, hello);
 }

@@ -69,7 +69,16 @@ function status(context: ServerContext, request: FrontRequest): Answer {
     sockets: { ...context.sockets },
     ledger: { ...gate.ledger.stats },
     evidence: evidenceStatus(gate),
-    runners: sandbox.runners.map(({ pid, inFlight, queued }) => ({ pid, in_flight: inFlight, queued })),
+    runners: sandbox.runners.map(({ pid, inFlight, running, queued }) => ({
+      pid,
+      in_flight: inFlight,
+      running,
+      queued,
+    })),
+    runners_lost: sandbox.lost,
+    runners_retired: sandbox.retired,
+    refused_host_calls: sandbox.refusedHostCalls,
+    sandbox_layers_missing: [...sandbox.missingLayers],
     pid: process.pid,
   });
 }

@@ -6,6 +6,7 @@ import { readOutcome } from "../../gate/outcome.ts";
 import { isRefusal, refuse } from "../../gate/refusal.ts";
 import type { Answer } from "../../gate/respond.ts";
 import type { ReadEntry } from "../../ledger/reader.ts";
+import { boundaryNote } from "../boundary.ts";
 import { callerOf, ok, operatorOf, refusalAnswer, type ServerContext } from "../context.ts";
 import type { FrontRequest } from "../front/index.ts";
 import { BOTH, type Route } from "../router.ts";
@@ -67,6 +68,7 @@ export function receiptView(gate: Gate, entry: ReadEntry): JsonObject {
     payload.verification.outcome === "verified"
       ? { status: "verified", evidence: { reasons: payload.verification.reasons } }
       : { status: payload.verification.outcome, reason: payload.verification.reasons.join("; ") };
+  const note = boundaryNote(payload.boundary);
   return {
     receipt_id: payload.receipt_id,
     grant_id: payload.grant_id,
@@ -84,6 +86,7 @@ export function receiptView(gate: Gate, entry: ReadEntry): JsonObject {
     dispatched: payload.dispatched,
     confirmed: payload.confirmed,
     boundary: payload.boundary,
+    ...(note === null ? {} : { boundary_note: note }),
     started_at: payload.started,
     finished_at: payload.finished,
     failure_class: FAILURE_CLASS[payload.status] ?? null,

@@ -293,3 +293,42 @@ describe("fs", () => {
     }
   });
 });
+
+describe("database", () => {
+  const TASK = {
+    connection: "orders",
+    statement: "select 'ü\\' as \"x\"",
+    parameters: [
+      ["null", ""],
+      ["boolean", "true"],
+      ["integer", "-1"],
+      ["decimal", "1.10"],
+      ["text", 'a \u{1f600} " b'],
+      ["bytes", "AP8="],
+      ["json", '{"a":1}'],
+    ],
+  };
+
+  test("asks for exactly its task, and gives the rows as the host wrote them", async () => {
+    const rows = [{ a: 1, b: "\u{1f600}" }, {}];
+    const { output, asked } = await ask("database", TASK, () => ({
+      kind: "database.execute-query",
+      ok: { rows: 2, affected: 7, rowsJson: JSON.stringify(rows) },
+    }));
+    expect(asked).toEqual([
+      {
+        kind: "database.execute-query",
+        connection: TASK.connection,
+        statement: TASK.statement,
+        parameters: TASK.parameters.map(([kind, value]) => ({ kind, value })),
+      } as HostCall, // kinds as listed above
+    ]);
+    expect(output).toEqual({ ok: true, row_count: 2, affected: 7, rows });
+  });
+
+  test("tells of a refusal by the host's code", async () => {
+    const refusal: HostAnswer = { kind: "database.execute-query", err: "permission_denied" };
+    const { output } = await ask("database", { ...TASK, parameters: [] }, () => refusal);
+    expect(output).toMatchObject({ ok: false, error: { code: "permission_denied" } });
+  });
+});

@@ -66,7 +66,8 @@ test.each([
     const limits = catalogueLimits(action);
     const requestBytes = limits.request_kb * 1_024;
     const responseBytes = limits.response_kb * 1_024;
-    const body = Buffer.alloc(Math.floor((requestBytes * 3) / 4) - 3, "latchgate").toString("base64");
+    const bodyBytes = Math.floor((requestBytes * 3) / 4) - 3;
+    const body = Buffer.alloc(bodyBytes, "latchgate").toString("base64");
     const request = {
       task: task(body),
       limits: { ...LIMITS, fuel: limits.fuel, memoryMb: limits.memory_mb, requestBytes, responseBytes },
@@ -77,9 +78,23 @@ test.each([
     const second = await run(sandbox, digest, request);
     if (first.status !== "ok" || second.status !== "ok") throw new Error(`${first.status}, ${second.status}`);
     expect(first.fuel).toBeGreaterThan(2_000);
+    // As docs/providers.md has it.
+    expect(first.fuel).toBeLessThan(3_000 + 0.45 * responseBytes + 1.8 * bodyBytes);
     expect(first.fuel).toBeLessThan(limits.fuel / 10);
     expect(second.fuel).toBe(first.fuel);
     expect(second.peakMemoryBytes).toBe(first.peakMemoryBytes);
   },
   20_000,
 );
+
+test("the most headers that an answer may have take less than what every manifest leaves for them", async () => {
+  const headers = Array.from({ length: 1_000 }, (_, i) => [`x-${i}`, "\u0001".repeat(60)] as const);
+  const door = new ScriptedDoor((call) => ({
+    kind: "http.request",
+    ok: { status: 200, headers: call.kind === "http.request" ? headers : [], body: new Uint8Array() },
+  }));
+  const outcome = await run(sandbox, digests.get("http_api") ?? "", { task: http("GET", null), door });
+  if (outcome.status !== "ok") throw new Error(outcome.status);
+  expect(outcome.fuel).toBeGreaterThan(60_000);
+  expect(outcome.fuel).toBeLessThan(200_000);
+});

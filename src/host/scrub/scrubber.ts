@@ -1,0 +1,87 @@
+import { isJsonObject, type Json } from "../../core/json.ts";
+import { Automaton } from "./automaton.ts";
+import { formsOf } from "./forms.ts";
+import { ScrubStream } from "./stream.ts";
+
+/** Bytes of a text that are looked at before other calls get their turn. */
+const SLICE = 262_144;
+
+/** Takes the credentials of one call out of everything that comes back to it, and counts. */
+export class Scrubber {
+  private readonly automaton: Automaton;
+  private cleared = false;
+  private count = 0;
+
+  /** @param values the credentials, and the parts of them that are secret by themselves; none shorter than 8 bytes */
+  constructor(values: readonly Uint8Array[]) {
+    this.automaton = new Automaton(values.flatMap(formsOf));
+  }
+
+  /** Places in which something was taken out so far. */
+  get hits(): number {
+    return this.count;
+  }
+
+  /** For a text that comes in pieces; {@link finish} takes its last bytes and its count. */
+  stream(): ScrubStream {
+    if (this.cleared) throw new Error("the credentials are gone");
+    return new ScrubStream(this.automaton);
+  }
+
+  finish(stream: ScrubStream): Buffer {
+    const rest = stream.end();
+    this.count += stream.hits;
+    return rest;
+  }
+
+  /** A header value, one character per byte (RFC 9110 §5.5). */
+  header(value: string): string {
+    return this.whole(Buffer.from(value, "latin1"))?.toString("latin1") ?? value;
+  }
+
+  /** Every text of a JSON value, names of members as well. Yields to other calls on the way. */
+  async json(value: Json): Promise<Json> {
+    if (typeof value === "string") return this.text(value);
+    if (Array.isArray(value)) {
+      const items: Json[] = [];
+      for (const item of value)
+        items.push(typeof item === "object" || typeof item === "string" ? await this.json(item) : item);
+      return items;
+    }
+    if (!isJsonObject(value)) return value;
+    const members: [string, Json][] = [];
+    for (const [name, member] of Object.entries(value))
+      members.push([
+        this.whole(Buffer.from(name, "utf8"))?.toString("utf8") ?? name,
+        typeof member === "object" || typeof member === "string" ? await this.json(member) : member,
+      ]);
+    return Object.fromEntries(members);
+  }
+
+  /** Overwrites the automaton, from which the credentials could be read. */
+  clear(): void {
+    this.cleared = true;
+    this.automaton.clear();
+  }
+
+  private async text(value: string): Promise<string> {
+    const bytes = Buffer.from(value, "utf8");
+    if (bytes.length <= SLICE) return this.whole(bytes)?.toString("utf8") ?? value;
+    const stream = this.stream();
+    const parts: Buffer[] = [];
+    for (let at = 0; at < bytes.length; at += SLICE) {
+      parts.push(stream.push(bytes.subarray(at, at + SLICE)));
+      await new Promise((next) => setImmediate(next));
+    }
+    parts.push(this.finish(stream));
+    return stream.hits === 0 ? value : Buffer.concat(parts).toString("utf8");
+  }
+
+  /** Null when there was nothing in it. */
+  private whole(bytes: Buffer): Buffer | null {
+    const stream = this.stream();
+    const first = stream.push(bytes);
+    const rest = this.finish(stream);
+    return stream.hits === 0 ? null : Buffer.concat([first, rest]);
+  }
+}

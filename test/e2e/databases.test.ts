@@ -1,0 +1,196 @@
+import { Database } from "bun:sqlite";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { type GateProcess, openPolicy, runBinary, startGate } from "../gate-process.ts";
+import {
+  OPEN_ROLE,
+  POSTGRES_INSTALL,
+  type PostgresServer,
+  postgresPrograms,
+  startPostgres,
+} from "../postgres.ts";
+import { WireAgent, WireOperator } from "../wire-client.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "latchgate-db-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const SCHEMA = "create table orders (id integer primary key, customer text, total real)";
+const ROWS = "insert into orders values (1, 'ann', 10.5), (2, 'bob', 20), (3, 'ann', 0.25)";
+const SECRET = "create table payroll (secret text)";
+
+const TOTALS = stringify({
+  apiVersion: "latchgate/v1",
+  id: "customer_totals",
+  version: "1.0.0",
+  summary: "Totals of a customer.",
+  risk: { level: "low", because: "one column of one table" },
+  effects: ["db_read"],
+  provider: "builtin:database",
+  params: {
+    type: "object",
+    required: ["customer"],
+    properties: { customer: { type: "string", maxLength: 100 } },
+  },
+  database: {
+    connection: "main",
+    engine: "ENGINE",
+    access: "read",
+    statement: "select id, total from orders where customer = $1 order by id",
+    parameters: [{ $param: "customer" }],
+    tables: ["orders"],
+  },
+  verify: { kind: "database", rows: { min: 1 } },
+});
+
+/** What holds for a gate whose connection main leads to such a database, whatever its engine. */
+function behaves(start: () => Promise<GateProcess>, counted: () => Promise<number>): void {
+  let gate: GateProcess;
+  let agent: WireAgent;
+  let operator: WireOperator;
+  beforeAll(async () => {
+    gate = await start();
+    agent = await WireAgent.connect(gate.clientSocket);
+    operator = await WireOperator.of(gate);
+  }, 60_000);
+  afterAll(async () => gate[Symbol.asyncDispose]());
+
+  test("database_query gives rows, and its receipt tells of the statement without showing it", async () => {
+    const done = await agent.execute("database_query", {
+      statement: "select id, total from orders where customer = $1 order by id;",
+      parameters: ["ann"],
+    });
+    expect(done.body).toMatchObject({
+      status: "executed",
+      confirmed: true,
+      verification: { outcome: "verified" },
+      output: {
+        ok: true,
+        row_count: 2,
+        affected: 0,
+        rows: [
+          { id: 1, total: 10.5 },
+          { id: 3, total: 0.25 },
+        ],
+      },
+    });
+    const receipt = JSON.stringify((await agent.receipt(done.body.receipt_id)).body);
+    expect(receipt).toContain('"kind":"database"');
+    expect(receipt).not.toContain("select id");
+    expect(receipt).not.toContain("ann");
+  });
+
+  test("an action with a fixed statement takes its parameters alone, and expects rows", async () => {
+    const done = await agent.execute("customer_totals", { customer: "bob" });
+    expect(done.body.output.rows).toEqual([{ id: 2, total: 20 }]);
+    const none = await agent.execute("customer_totals", { customer: "nobody" });
+    expect(none.body).toMatchObject({ status: "verification_failed" });
+  });
+
+  test.each([
+    ["delete from orders", "statement_refused"],
+    ["select 1; delete from orders", "statement_refused"],
+    ["with x as (delete from orders returning *) select * from x", "statement_refused"],
+    ["select pg_sleep(1), load_extension('x')", "statement_refused"],
+    ["select $1 as x", "statement_refused"],
+  ])("database_query refuses %s before anything is asked of anybody", async (statement, code) => {
+    const refused = await agent.execute("database_query", { statement });
+    expect([refused.status, refused.body.error]).toEqual([403, "policy_denied"]);
+    expect(refused.body.deny_reason).toStartWith(`${code}: `);
+    expect(await counted()).toBe(3);
+  });
+
+  test("a table that the connection does not list is not read", async () => {
+    const refused = await agent.execute("database_query", { statement: "select secret from payroll" });
+    expect(refused.body.status).not.toBe("executed");
+    expect(refused.text).toContain("statement_refused");
+    expect(refused.text).not.toContain("top secret");
+  });
+
+  test("database_execute is held; the approver sees statement, values and target; approved, it runs once", async () => {
+    const held = await agent.execute("database_execute", {
+      statement: "update orders set total = $1 where id = $2",
+      parameters: [11, 1],
+    });
+    expect(held.status).toBe(202);
+    const { plan } = (await operator.call("GET", `/v1/approvals/${held.body.approval_id}`)).body;
+    expect(plan).toMatchObject({
+      kind: "database",
+      connection: "main",
+      class: "update",
+      statement: "update orders set total = $1 where id = $2",
+      parameters: [
+        { kind: "integer", value: "11" },
+        { kind: "integer", value: "1" },
+      ],
+      max_affected: 100,
+      secret: null,
+    });
+    const approved = await operator.approve(held.body.approval_id);
+    expect(approved.body).toMatchObject({
+      decision: "executed",
+      output: { ok: true, affected: 1, rows: [] },
+    });
+    expect((await operator.approve(held.body.approval_id)).body.decision).not.toBe("executed");
+  });
+
+  test("an action of another connection, or with another engine, is refused by name", async () => {
+    const refused = await agent.execute("elsewhere", { customer: "ann" });
+    expect(refused.body.deny_reason).toContain("connection_missing");
+  });
+
+  test("the log of all this verifies", async () => {
+    const ended = await runBinary(["verify", gate.ledger, "--trust", gate.fingerprint, "--json"], {
+      cwd: folder,
+      env: gate.env,
+    });
+    expect([ended.code, ended.stderr]).toEqual([0, ""]);
+  });
+}
+
+const actions = (engine: string) => ({
+  "totals.yaml": TOTALS.replace("ENGINE", engine),
+  "elsewhere.yaml": TOTALS.replace("ENGINE", engine)
+    .replace("id: customer_totals", "id: elsewhere")
+    .replace("connection: main", "connection: other"),
+});
+const policy = openPolicy(undefined, { actions: ["customer_totals", "elsewhere"] });
+
+describe("on SQLite", () => {
+  const file = join(folder, "shop.db");
+  behaves(
+    async () => {
+      using db = new Database(file, { create: true });
+      for (const statement of [SCHEMA, ROWS, SECRET, "insert into payroll values ('top secret')"])
+        db.run(statement);
+      const config = `[[connections.database]]\nname = "main"\nengine = "sqlite"\nfile = "${file}"\ntables = ["orders"]\n`;
+      return startGate({ config, policy, actions: actions("sqlite") });
+    },
+    async () => {
+      using db = new Database(file, { readonly: true });
+      return db.query("select * from orders").all().length;
+    },
+  );
+});
+
+const here = postgresPrograms() !== null;
+if (!here) test.skip(`databases on PostgreSQL (needs initdb: ${POSTGRES_INSTALL})`, () => undefined);
+
+describe.skipIf(!here)("on PostgreSQL", () => {
+  let server: PostgresServer;
+  afterAll(() => server.stop());
+  behaves(
+    async () => {
+      server = await startPostgres();
+      await server.admin(`create role ${OPEN_ROLE} login; ${SCHEMA}; ${ROWS}; ${SECRET};
+        insert into payroll values ('top secret'); grant all on orders, payroll to ${OPEN_ROLE}`);
+      const config = `[[connections.database]]\nname = "main"\nhost = "127.0.0.1"\nport = ${server.port}
+database = "postgres"\nuser = "${OPEN_ROLE}"\ntables = ["orders"]\nca_file = "../ca.pem"\n`;
+      const files = { "ca.pem": server.authority.certificate };
+      return startGate({ config, policy, files, actions: actions("postgresql") });
+    },
+    async () => (await server.admin("select * from orders")).length,
+  );
+});

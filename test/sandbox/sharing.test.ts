@@ -1,0 +1,138 @@
+/** Which calls share a runner, for how long, and what a lock does to large frames. */
+import { afterEach, describe, expect, test } from "bun:test";
+import type { Sandbox } from "../../src/sandbox/index.ts";
+import { FRAME, FrameReader } from "../../src/sandbox/protocol/frame.ts";
+import { answers, answersLength, asksFor } from "./guests.ts";
+import { admit, held, LIMITS, openSandbox, respond, run, ScriptedDoor, SELF, until } from "./laboratory.ts";
+
+const ASKS = asksFor("https://api.example.com/");
+let sandbox: Sandbox | undefined;
+
+afterEach(async () => {
+  await sandbox?.close();
+  sandbox = undefined;
+});
+
+const pids = (of: Sandbox, group: string) => of.stats().runners.filter((runner) => runner.group === group);
+
+describe("an operator's component", () => {
+  test("serves each tenant from a process of its own, which no other component shares", async () => {
+    sandbox = await openSandbox({ runners: 1 });
+    const first = await admit(sandbox, answers('{"from":1}'), "operator");
+    const second = await admit(sandbox, answers('{"from":2}'), "operator");
+    for (const tenant of ["a", "b", "a"]) {
+      expect(await run(sandbox, first, { tenant })).toMatchObject({ output: { from: 1 } });
+      expect(await run(sandbox, second, { tenant })).toMatchObject({ output: { from: 2 } });
+    }
+    const own = sandbox.stats().runners.filter(({ tenant }) => tenant !== null);
+    expect(new Set(own.map(({ pid }) => pid)).size).toBe(4);
+    expect(own.map(({ group, tenant }) => `${group} ${tenant}`).sort()).toEqual(
+      [first, second].flatMap((digest) => [`${digest} a`, `${digest} b`]).sort(),
+    );
+  });
+
+  test("makes room for another when there are as many runners as there may be, and only when it is idle", async () => {
+    sandbox = await openSandbox({ runners: 1, operatorRunners: 1 });
+    const opened = sandbox;
+    const asks = await admit(sandbox, ASKS, "operator");
+    const { asked, script, answer } = held();
+    const first = run(sandbox, asks, { tenant: "a", door: new ScriptedDoor(script) });
+    await asked;
+    const second = run(sandbox, asks, { tenant: "b" });
+    expect(pids(sandbox, asks).map(({ tenant }) => tenant)).toEqual(["a"]);
+    answer();
+    expect(await first).toMatchObject({ status: "ok" });
+    expect(await second).toMatchObject({ status: "ok" });
+    expect(pids(sandbox, asks).map(({ tenant }) => tenant)).toEqual(["b"]);
+    await until(() => opened.stats().retired === 1);
+    expect(sandbox.stats().lost).toBe(0);
+  });
+
+  test("has no process when nobody has asked for it for a while", async () => {
+    sandbox = await openSandbox({ runners: 1, idleMs: 10 });
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS, "operator");
+    expect(await run(sandbox, digest)).toMatchObject({ status: "ok" });
+    await until(() => pids(opened, digest).length === 0);
+    await until(() => opened.stats().retired === 1);
+    expect(await run(sandbox, digest)).toMatchObject({ status: "ok" });
+  });
+});
+
+describe("a runner", () => {
+  test("is replaced after so many calls, when the last of them is over", async () => {
+    sandbox = await openSandbox({ runners: 1, recycleAfter: 3 });
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    const { asked, script, answer } = held();
+    const slow = run(sandbox, digest, { door: new ScriptedDoor(script) });
+    await asked;
+    const [first] = pids(sandbox, "builtin");
+    for (let i = 0; i < 8; i++) expect(await run(sandbox, digest)).toMatchObject({ status: "ok" });
+    expect(sandbox.stats().runners.map(({ pid }) => pid)).toContain(first?.pid ?? 0);
+    answer();
+    expect(await slow).toMatchObject({ status: "ok" });
+    await until(() => opened.stats().retired >= 2);
+    expect(sandbox.stats().runners.map(({ pid }) => pid)).not.toContain(first?.pid ?? 0);
+    expect(sandbox.stats().lost).toBe(0);
+  });
+
+  test("takes calls beyond those that run, as long as the others wait for the host", async () => {
+    sandbox = await openSandbox({ runners: 1, maxRunning: 1, stallMs: 60_000 });
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    const holds = Array.from({ length: 6 }, held);
+    const outcomes = holds.map(({ script }) => run(opened, digest, { door: new ScriptedDoor(script) }));
+    expect(pids(sandbox, "builtin")[0]).toMatchObject({ running: 1, queued: 5 });
+    await Promise.all(holds.map(({ asked }) => asked));
+    expect(pids(sandbox, "builtin")[0]).toMatchObject({ running: 0, inFlight: 6, queued: 0 });
+    for (const { answer } of holds) answer();
+    for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: "ok" });
+  });
+
+  test("passes 3 MB in each direction, task, host answer and output, behind its lock", async () => {
+    sandbox = await openSandbox({ runners: 1 });
+    const limits = { ...LIMITS, responseBytes: 4_000_000, requestBytes: 4_000_000 };
+    const task = JSON.stringify({ text: "t".repeat(3_000_000) });
+    const asks = await admit(sandbox, ASKS);
+    const door = new ScriptedDoor(respond(200, Buffer.alloc(3_000_000, 7)));
+    for (let i = 0; i < 3; i++)
+      expect(await run(sandbox, asks, { task, limits, door })).toMatchObject({ output: { status: 200 } });
+    const long = await admit(sandbox, answersLength(3_000_000));
+    const outcomes = await Promise.all(Array.from({ length: 4 }, () => run(opened(), long, { limits })));
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ output: "a".repeat(2_999_998) });
+    expect(sandbox.stats().lost).toBe(0);
+  });
+
+  test("closes descriptors that it should not have", async () => {
+    const child = Bun.spawn([...SELF, "__runner", "locked"], {
+      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+      env: { BUN_JSC_useWasmFastMemory: "0" },
+    });
+    // Takes a descriptor too; its declarations know only paths and ports.
+    const connect = Bun.connect as unknown as (options: object) => Promise<unknown>;
+    const greeted = new Promise<void>((resolve) => {
+      const reader = new FrameReader({
+        limit: () => 1024,
+        frame: (kind) => {
+          if (kind === FRAME.hello) resolve();
+        },
+      });
+      const data = (_: unknown, chunk: Uint8Array) => reader.push(chunk);
+      void connect({ fd: child.stdio[3], socket: { data } });
+    });
+    // This end hears of it when the last holder of the other one has closed it.
+    const closed = new Promise<void>((resolve) => {
+      void connect({ fd: child.stdio[4], socket: { data: () => undefined, end: resolve, close: resolve } });
+    });
+    await Promise.all([greeted, closed]);
+    expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+    child.kill("SIGKILL");
+    await child.exited;
+  });
+});
+
+function opened(): Sandbox {
+  if (sandbox === undefined) throw new Error("no sandbox is open");
+  return sandbox;
+}
