@@ -177,7 +177,7 @@ describe("provider build", () => {
     );
     expect((await provider(["build", "files.ts", "--toolchain", TOOLCHAIN])).answer.error).toMatchObject({
       code: "provider_build_failed",
-      message: expect.stringContaining("imports \"fs\""),
+      message: expect.stringContaining('imports "fs"'),
     });
     expect(existsSync(join(root, "files.wasm"))).toBe(false);
   });
