@@ -19,9 +19,9 @@ export default defineCommand({
   },
   async run({ args }) {
     const { readComponentFile } = await import("../providers/store.ts");
-    const { store } = await openStore(args.dir);
+    const { store, allowUnlocked } = await openStore(args.dir);
     const bytes = readComponentFile(resolve(process.cwd(), args.file));
-    const described = await examine(bytes);
+    const described = await examine(bytes, allowUnlocked);
     const name = args.name ?? basename(args.file).replace(/\.wasm$/, "");
     const added = store.add(name, bytes, described.imports);
     if (args.json)

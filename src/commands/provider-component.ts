@@ -9,19 +9,20 @@ export async function openStore(dir: string | undefined) {
   const { projectPaths } = await import("../server/project-paths.ts");
   const project = loadProject(dir);
   const paths = projectPaths(project.dir);
-  return { store: new ProviderStore(paths.providers), actions: paths.actions };
+  const allowUnlocked = project.config.sandbox.unsafe_unlocked;
+  return { store: new ProviderStore(paths.providers), actions: paths.actions, allowUnlocked };
 }
 
 /**
  * Passes a component through every check that the gate makes: its structure here, by a reader that is bounded; its
- * validity in a process of its own. Throws `ComponentError`.
+ * validity in a locked process of its own, unlocked only where the project's configuration allows that. Throws `ComponentError`.
  */
-export async function examine(bytes: Uint8Array): Promise<ComponentDescription> {
+export async function examine(bytes: Uint8Array, allowUnlocked = false): Promise<ComponentDescription> {
   const { sha256Hex } = await import("../core/bytes.ts");
   const { selfCommand } = await import("../core/self.ts");
   const { childValidator, describeComponent, ingestComponent } = await import("../sandbox/index.ts");
   const pin = `sha256:${sha256Hex(bytes)}`;
-  const validate = childValidator({ self: selfCommand });
+  const validate = childValidator({ self: selfCommand, allowUnlocked });
   return describeComponent(await ingestComponent({ bytes, pin, origin: "operator", validate }));
 }
 

@@ -77,14 +77,14 @@ describe("a component inside of another", () => {
   });
 
   test("has clocks and randomness under the names of wasi, and nothing else", async () => {
-    const parts = (name: string) => ({
+    const parts = (name: string, member = "now") => ({
       around: `(component $clock (core module $m (func (export "now") (result i64) i64.const 0))
           (core instance $i (instantiate $m)) (func $now (result u64) (canon lift (core func $i "now")))
-          (export "now" (func $now)))
+          (export "${member}" (func $now)))
         (instance $clock (instantiate $clock))`,
       given: `(with "${name}" (instance $clock))`,
-      imports: `(import "${name}" (instance $clock (export "now" (func (result u64)))))`,
-      lowered: `(core func $lowered (canon lower (func $clock "now")))
+      imports: `(import "${name}" (instance $clock (export "${member}" (func (result u64)))))`,
+      lowered: `(core func $lowered (canon lower (func $clock "${member}")))
         (core instance $host (export "now" (func $lowered)))`,
       core: '(import "host" "now" (func $now (result i64)))',
       // Zero, which the component that was given would say, traps.
@@ -96,6 +96,9 @@ describe("a component inside of another", () => {
     expect(await outcomeOf(await nested(parts("wasi:clocks/timezone@0.2.12")))).toMatchObject({
       status: "import_not_granted",
       detail: "the component called wasi:clocks/timezone@0.2.12.now, which no provider has",
+    });
+    expect(await outcomeOf(await nested(parts("wasi:random/random@0.2.0", "get-random-u64")))).toMatchObject({
+      status: "ok",
     });
     expect(await outcomeOf(await nested(parts("a:b/c")))).toMatchObject({ status: "import_not_granted" });
   });
