@@ -91,13 +91,12 @@ class Pool implements Sandbox {
   reserve(digest: string, tenant: string): Place | null {
     const component = this.components.get(digest);
     // Of an unknown one `run` will say so.
-    if (component === undefined) return new Place(() => undefined);
-    return this.groupFor(component, tenant).reserve(this.clock.monotonic());
+    const group = component === undefined ? null : this.groupFor(component, tenant);
+    return group === null ? new Place(() => undefined) : group.reserve(this.clock.monotonic());
   }
 
   async run(request: RunRequest, place: Place): Promise<RunOutcome> {
-    // What follows puts the call where its place was, before anything else can happen.
-    place[Symbol.dispose]();
+    place[Symbol.dispose](); // nothing else happens before the call is where its place was
     if (this.closed) throw new LatchGateError("sandbox_closed", "the sandbox is closed");
     const component = this.components.get(request.digest);
     if (component === undefined)
@@ -114,10 +113,7 @@ class Pool implements Sandbox {
     else if (request.deadline <= this.clock.monotonic())
       execution.fail("deadline", "the deadline has passed");
     else if (ungranted !== undefined)
-      execution.fail(
-        "import_not_granted",
-        `the component imports ${ungranted}, which is not granted to this action`,
-      );
+      execution.fail("import_not_granted", `the component imports ${ungranted}, which is not granted`);
     else {
       group.queue.push(execution);
       this.dispatch(group);
