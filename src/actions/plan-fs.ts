@@ -33,9 +33,12 @@ export function planFs(
 ): Planned<FsPlan> | PlanRefusal {
   if (context.fsRoot === null)
     return refusePlan("fs_root_missing", "the session has no root folder; open it with fs_root");
-  const path = params[fs.path.$param];
-  if (typeof path !== "string") return refusePlan("path_invalid", "the path must be text");
-  const fault = pathFault(path);
+  const asked = params[fs.path.$param];
+  if (typeof asked !== "string") return refusePlan("path_invalid", "the path must be text");
+  const { fsBelow = "" } = context;
+  const path = fsBelow === "" ? asked : `${fsBelow}/${asked}`;
+  // As it was asked for, too: an absolute path must not become a relative one by what stands before it.
+  const fault = pathFault(asked) ?? pathFault(path);
   if (fault !== null) return refusePlan("path_invalid", fault);
   if (rules.deny.some((glob) => glob.matches(path)))
     return refusePlan("path_denied", "the path is denied by the action's manifest");
@@ -80,7 +83,8 @@ export function escapeGlob(path: string): string {
 const LONGEST_PATH = 1024;
 const LONGEST_SEGMENT = 255;
 
-function pathFault(path: string): string | null {
+/** What keeps a text from being a path below a root folder, for people; null when nothing does. */
+export function pathFault(path: string): string | null {
   if (path === "") return "the path is empty";
   if (!path.isWellFormed()) return "the path has a lone surrogate";
   if (path.length > LONGEST_PATH) return `the path is longer than ${LONGEST_PATH} characters`;

@@ -3,8 +3,13 @@ import type { Plan } from "../core/plan.ts";
 
 /** What planning needs to know beside the parameters. */
 export interface PlanContext {
-  /** Absolute path of the session's root folder; null when the session has none. */
+  /** Absolute path of the folder that the operator allows; null when the session has none. */
   readonly fsRoot: string | null;
+  /**
+   * Way from there to the session's own folder, such as `services/api`; absent or empty when it is that folder itself.
+   * Patterns of manifests are those of the allowed folder: an agent that chooses a lower one must not move them.
+   */
+  readonly fsBelow?: string;
   /**
    * Private or loopback targets that the operator's configuration names for this action; they count as listed.
    * The broker checks method, path prefix and address of the entry again.

@@ -192,7 +192,9 @@ export const configSchema = z.strictObject({
       allowed_roots: z
         .array(z.string())
         .default([])
-        .describe("Folders within which a lease may ask for another root; the root itself always may be."),
+        .describe(
+          "Folders at or below which a lease may ask for a root of its own; the root above is always one of them.",
+        ),
     })
     .prefault({})
     .describe("File actions."),

@@ -1,10 +1,12 @@
 import type { HoldRow } from "../approvals/state.ts";
 import type { Operator } from "../identity/index.ts";
+import type { Place } from "../sandbox/index.ts";
 import { findLease, type UsedProof } from "./acts/state.ts";
 import { authorize } from "./authorize.ts";
 import type { Cause, PlannedCall } from "./call.ts";
 import type { Gate } from "./gate.ts";
 import { readHeldCall } from "./held-call.ts";
+import { overloaded } from "./overloaded.ts";
 import { perform } from "./perform.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import type { Outcome } from "./respond.ts";
@@ -32,13 +34,15 @@ export async function decide(
   found: HoldRow,
 ): Promise<DecisionOutcome | Refusal> {
   if (made.operator.tenant !== null && made.operator.tenant !== found.tenant) return notFound();
-  if (made.decision === "approve" && found.state === "pending") {
-    const held = readHeldCall(gate, found);
-    if (isRefusal(held)) {
-      gate.shed.count(`operator:${made.operator.id}`, "held_call_changed");
-      return held;
-    }
+  const readied = made.decision === "approve" && found.state === "pending" ? ready(gate, found) : null;
+  if (readied !== null && isRefusal(readied)) {
+    gate.shed.count(
+      `operator:${made.operator.id}`,
+      readied.code === "overloaded" ? "overloaded" : "held_call_changed",
+    );
+    return readied;
   }
+  using place = readied;
   if (made.statement !== null) {
     const fault = checkStatement(gate, made, found);
     if (fault !== null) return fault;
@@ -75,8 +79,15 @@ export async function decide(
       return { kind: "counted", hold: result.hold, votes: result.approvers.length };
     case "complete":
       if (made.decision === "deny") return { kind: "denied", hold: result.hold, votes: 0 };
-      return runApproved(gate, result.hold, result.approvers);
+      return runApproved(gate, result.hold, result.approvers, place);
   }
+}
+
+/** The place of a held call, taken before the vote: an approval that finds no runner would be used up for nothing. */
+function ready(gate: Gate, hold: HoldRow): Place | Refusal {
+  const held = readHeldCall(gate, hold);
+  if (isRefusal(held)) return held;
+  return gate.sandbox.reserve(held.stored.componentDigest, held.entry.tenant) ?? overloaded();
 }
 
 function notFound(): Refusal {
@@ -87,8 +98,9 @@ async function runApproved(
   gate: Gate,
   hold: HoldRow,
   approvers: readonly string[],
+  place: Place | null,
 ): Promise<DecisionOutcome | Refusal> {
-  const outcome = await reenter(gate, hold, approvers);
+  const outcome = await reenter(gate, hold, approvers, place);
   if (!isRefusal(outcome)) return { kind: "executed", hold, outcome };
   // Approved, but it may not run now: the hold ends, with its evidence, and is never tried again.
   await gate.ledger.act("failApproval", {
@@ -100,7 +112,12 @@ async function runApproved(
 }
 
 /** Re-enters at step 6 with the stored plan. */
-async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]): Promise<Outcome | Refusal> {
+async function reenter(
+  gate: Gate,
+  hold: HoldRow,
+  approvers: readonly string[],
+  place: Place | null,
+): Promise<Outcome | Refusal> {
   if (gate.state.draining) return refuse("draining", 503, "the gate is stopping");
   const action = gate.registry.get(hold.action_id);
   if (action === undefined || action.digest !== hold.action_digest)
@@ -152,5 +169,7 @@ async function reenter(gate: Gate, hold: HoldRow, approvers: readonly string[]):
     return refuse("policy_denied", 403, "policy holds the call in spite of its approval", {
       reasons: authorized.decision.reasons,
     });
-  return perform(gate, authorized);
+  // A hold that was not pending when its place would have been taken is not completed either.
+  if (place === null) return overloaded();
+  return perform(gate, authorized, place);
 }

@@ -1,4 +1,5 @@
 import { messageOf } from "../core/errors.ts";
+import type { Place } from "../sandbox/index.ts";
 import type { Dispatched, Granted } from "./call.ts";
 import type { Gate } from "./gate.ts";
 
@@ -7,7 +8,7 @@ import type { Gate } from "./gate.ts";
  * goes through one door, made for this grant, which does it only if it equals the plan. Never throws: whatever
  * happens here must reach the receipt.
  */
-export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched> {
+export async function dispatch(gate: Gate, granted: Granted, place: Place): Promise<Dispatched> {
   const { call, deadline, signal } = granted;
   if (signal.aborted)
     return {
@@ -26,7 +27,7 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   const door = gate.host.door({ plan, limits, deadline, signal, action, caller, secrets });
   const run = async () => {
     const task = call.action.task(plan);
-    const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal });
+    const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal }, place);
     return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
   };
   const ran = await run().catch((error: unknown) => ({
@@ -36,7 +37,7 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   }));
   await door.close();
   const effects = door.effects();
-  const { ioCalls, fuel, peakMemoryBytes } = ran.status === "overloaded" ? NOTHING_USED : ran;
+  const { ioCalls, fuel, peakMemoryBytes } = ran;
   const facts = { effects, ioCalls, fuel, peakMemoryBytes, redactions: door.redactions() };
   if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, ...facts };
   const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : codeOf(ran);

@@ -42,6 +42,8 @@ export interface Gate {
   readonly shed: Shed;
   /** Folder for file actions, canonical. */
   readonly fsRoot: string;
+  /** The folders, canonical, at or below which a session's folder lies: {@link fsRoot} and those of `[fs] allowed_roots`. */
+  readonly fsRoots: readonly string[];
   readonly sessionRoots: SessionRoots;
   readonly keysDir: string;
   /** Local targets by action, see `[[egress.local]]`. */

@@ -1,4 +1,5 @@
 import { messageOf } from "../core/errors.ts";
+import type { Place } from "../sandbox/index.ts";
 import type { Authorized, Dispatched, Verified } from "./call.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Gate } from "./gate.ts";
@@ -8,13 +9,17 @@ import { isRefusal, type Refusal } from "./refusal.ts";
 import type { Outcome } from "./respond.ts";
 import { verify } from "./verify.ts";
 
-/** Steps 8 to 11, the same to the letter for a call that went straight through and for one that a human approved. */
-export async function perform(gate: Gate, authorized: Authorized): Promise<Outcome | Refusal> {
+/**
+ * Steps 8 to 11, the same to the letter for a call that went straight through and for one that a human approved.
+ *
+ * @param place with the runners, taken before: a grant that finds no runner would be used up for nothing
+ */
+export async function perform(gate: Gate, authorized: Authorized, place: Place): Promise<Outcome | Refusal> {
   const partial = grantsWholePlan(authorized);
   if (partial !== null) return partial;
   const granted = await grant(gate, authorized);
   if (isRefusal(granted)) return granted;
-  const dispatched = await dispatch(gate, granted);
+  const dispatched = await dispatch(gate, granted, place);
   const verified = verifySafely(dispatched);
   const { receiptId } = await record(gate, verified);
   return {

@@ -8,6 +8,7 @@ import { type Progress, recordRefusal } from "./evidence.ts";
 import type { Gate } from "./gate.ts";
 import { hold } from "./hold.ts";
 import { replayed } from "./idempotency.ts";
+import { overloaded } from "./overloaded.ts";
 import { perform } from "./perform.ts";
 import { plan } from "./plan.ts";
 import { isRefusal, type Refusal } from "./refusal.ts";
@@ -56,7 +57,9 @@ async function run(gate: Gate, request: ExecuteRequest, progress: Progress): Pro
     const held = await hold(gate, authorized);
     return isRefusal(held) ? conflict(gate, planned, progress, held) : pending(authorized, held);
   }
-  const outcome = await perform(gate, authorized);
+  using place = gate.sandbox.reserve(planned.component, planned.caller.tenant);
+  if (place === null) return overloaded();
+  const outcome = await perform(gate, authorized, place);
   return isRefusal(outcome) ? conflict(gate, planned, progress, outcome) : respond(outcome);
 }
 

@@ -7,6 +7,7 @@ import { findLease } from "./acts/state.ts";
 import type { Planned, PlannedCall, Validated } from "./call.ts";
 import type { Gate } from "./gate.ts";
 import { type Refusal, refuse } from "./refusal.ts";
+import { sessionRoot } from "./session-root.ts";
 
 /** Step 5: the exact effect, made before policy and never changed again. */
 export function plan(gate: Gate, call: Validated): Planned | Refusal {
@@ -18,8 +19,14 @@ export function plan(gate: Gate, call: Validated): Planned | Refusal {
     return refuse("invalid_lease", 401, "the session's folder is not kept any more", {
       hint: "get a new lease",
     });
+  const root = sessionRoot(gate.fsRoots, fsRoot);
+  if (root === null)
+    return refuse("invalid_lease", 401, "the session's folder is outside of those that are allowed now", {
+      hint: "get a new lease",
+    });
   const made = action.plan(params, {
-    fsRoot,
+    fsRoot: root.allowed,
+    fsBelow: root.below,
     local: gate.localTargets.get(action.id) ?? [],
     connections: gate.connections,
   });

@@ -98,11 +98,6 @@ export function respond(outcome: Outcome, more: JsonObject = {}): Answer {
         "the effect happened, but the response does not fit the action's schema",
       );
     case "failed":
-      if (outcome.error === "overloaded")
-        return {
-          ...failed(503, "overloaded", "too many calls wait for a runner; nothing of this one left the gate"),
-          headers: { "retry-after": "1" },
-        };
       return failed(
         502,
         "action_execution_failed",

@@ -2,6 +2,23 @@ import { LruMap } from "../core/lru-map.ts";
 import { LedgerError } from "../ledger/errors.ts";
 import type { LedgerReader } from "../ledger/reader.ts";
 
+/** Where a session's folder lies. */
+export interface SessionRoot {
+  /** The allowed folder, absolute; the broker holds it open. */
+  readonly allowed: string;
+  /** Way from there to the session's folder, empty when it is that folder. */
+  readonly below: string;
+}
+
+/** The nearest allowed folder at or above a canonical path; null when it is outside of all of them. */
+export function sessionRoot(allowed: readonly string[], path: string): SessionRoot | null {
+  let nearest: string | null = null;
+  for (const root of allowed)
+    if (path === root || path.startsWith(`${root}/`))
+      if (nearest === null || root.length > nearest.length) nearest = root;
+  return nearest === null ? null : { allowed: nearest, below: path.slice(nearest.length + 1) };
+}
+
 /** Sessions whose folder is kept at hand; others are read again. */
 const KEPT = 1024;
 

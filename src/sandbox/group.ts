@@ -1,5 +1,6 @@
 import type { Execution } from "./execution.ts";
 import type { IngestedComponent } from "./ingest.ts";
+import { Place } from "./place.ts";
 import type { RunnerProcess } from "./runner-process.ts";
 
 export interface GroupLimits {
@@ -11,6 +12,8 @@ export interface GroupLimits {
   readonly stallMs: number;
   /** Calls after which a runner is replaced. */
   readonly recycleAfter: number;
+  /** Calls that wait for a runner. */
+  readonly queueLimit: number;
 }
 
 /** How long a runner that was added in need stays without a call, milliseconds. */
@@ -32,6 +35,8 @@ export class RunnerGroup {
   starting = 0;
   readonly queue: Execution[] = [];
   private readonly limits: GroupLimits;
+  /** Calls that have been promised a place and have not come yet. */
+  private reserved = 0;
 
   constructor(name: string, tenant: string | null, size: number, limits: GroupLimits) {
     this.name = name;
@@ -40,12 +45,30 @@ export class RunnerGroup {
     this.limits = limits;
   }
 
+  /** A place for one more call, beside those that wait and those that were promised one; null when there is none. */
+  reserve(now: number): Place | null {
+    let free = this.limits.queueLimit - this.queue.length - this.reserved;
+    // Only who finds the queue promised away need ask what the runners would take.
+    if (free <= 0) for (const runner of this.runners) free += this.room(runner, now);
+    if (free <= 0) return null;
+    this.reserved++;
+    return new Place(() => {
+      this.reserved--;
+    });
+  }
+
+  /** How many more calls a runner takes at this moment. */
+  private room(runner: RunnerProcess, now: number): number {
+    const { maxInFlight, maxRunning, stallMs } = this.limits;
+    if (runner.isStalled(now, stallMs)) return 0;
+    return Math.max(0, Math.min(maxInFlight - runner.inFlight, maxRunning - runner.running));
+  }
+
   /** The runner for the next call: the one that has the least to do; null when all have enough, or compute. */
   choose(now: number): RunnerProcess | null {
     let best: RunnerProcess | null = null;
     for (const runner of this.runners) {
-      if (runner.inFlight >= this.limits.maxInFlight || runner.running >= this.limits.maxRunning) continue;
-      if (runner.isStalled(now, this.limits.stallMs)) continue;
+      if (this.room(runner, now) === 0) continue;
       if (
         best === null ||
         runner.running < best.running ||

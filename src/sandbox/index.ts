@@ -7,6 +7,7 @@ export { type ComponentOrigin, type IngestedComponent, ingestComponent, type Val
 export { LAYER_TEXT, LAYERS, type Layer } from "./lock/layers.ts";
 export { probeLock, requireLock } from "./lock/probe.ts";
 export type { CallFacts, FailureStatus, LogLine, RunOutcome } from "./outcome.ts";
+export type { Place } from "./place.ts";
 export { createSandbox } from "./pool.ts";
 export { RUNNER_COMMAND } from "./runner-command.ts";
 export type { RunnerStats, Sandbox, SandboxOptions, SandboxStats } from "./sandbox.ts";

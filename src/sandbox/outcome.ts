@@ -26,9 +26,7 @@ export type RunOutcome =
   /** The component returned its error arm. */
   | ({ readonly status: "guest_error"; readonly message: string } & CallFacts)
   | ({ readonly status: FailureStatus; readonly detail: string } & CallFacts)
-  | ({ readonly status: "trap"; readonly kind: TrapKind; readonly detail: string } & CallFacts)
-  /** Too many calls wait already; this one has not begun. */
-  | { readonly status: "overloaded" };
+  | ({ readonly status: "trap"; readonly kind: TrapKind; readonly detail: string } & CallFacts);
 
 export type FailureStatus =
   | "deadline"

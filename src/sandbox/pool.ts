@@ -4,6 +4,7 @@ import { Execution, type RunRequest } from "./execution.ts";
 import { type GroupLimits, RunnerGroup } from "./group.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import type { RunOutcome } from "./outcome.ts";
+import { Place } from "./place.ts";
 import type { RunnerProcess } from "./runner-process.ts";
 import { RunnerSupply } from "./runner-supply.ts";
 import type { RunnerStats, Sandbox, SandboxOptions, SandboxStats } from "./sandbox.ts";
@@ -50,6 +51,7 @@ class Pool implements Sandbox {
       maxRunning: options.maxRunning ?? 32,
       stallMs: options.stallMs ?? 50,
       recycleAfter: options.recycleAfter ?? 100_000,
+      queueLimit: options.queueLimit,
     };
     this.operatorRunners = options.operatorRunners ?? 8;
     this.idleMs = options.idleMs ?? 60_000;
@@ -86,16 +88,20 @@ class Pool implements Sandbox {
     for (const runner of this.builtin.runners) runner.load(component);
   }
 
-  async run(request: RunRequest): Promise<RunOutcome> {
+  reserve(digest: string, tenant: string): Place | null {
+    const component = this.components.get(digest);
+    // Of an unknown one `run` will say so.
+    const group = component === undefined ? null : this.groupFor(component, tenant);
+    return group === null ? new Place(() => undefined) : group.reserve(this.clock.monotonic());
+  }
+
+  async run(request: RunRequest, place: Place): Promise<RunOutcome> {
+    place[Symbol.dispose](); // nothing else happens before the call is where its place was
     if (this.closed) throw new LatchGateError("sandbox_closed", "the sandbox is closed");
     const component = this.components.get(request.digest);
     if (component === undefined)
       throw new LatchGateError("component_unknown", `no component ${request.digest} is registered`);
     const group = this.groupFor(component, request.tenant);
-    const now = this.clock.monotonic();
-    if (group.queue.length >= this.options.queueLimit && group.choose(now) === null)
-      return { status: "overloaded" };
-
     const execution = new Execution(request, component, this.clock);
     this.executions.add(execution);
     execution.whenOver(() => {
@@ -104,12 +110,10 @@ class Pool implements Sandbox {
     });
     const ungranted = component.imports.find((name) => request.granted?.includes(name) === false);
     if (request.signal.aborted) execution.fail("cancelled", "the call was cancelled");
-    else if (request.deadline <= now) execution.fail("deadline", "the deadline has passed");
+    else if (request.deadline <= this.clock.monotonic())
+      execution.fail("deadline", "the deadline has passed");
     else if (ungranted !== undefined)
-      execution.fail(
-        "import_not_granted",
-        `the component imports ${ungranted}, which is not granted to this action`,
-      );
+      execution.fail("import_not_granted", `the component imports ${ungranted}, which is not granted`);
     else {
       group.queue.push(execution);
       this.dispatch(group);

@@ -3,6 +3,7 @@ import type { RunRequest } from "./execution.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import type { Layer } from "./lock/layers.ts";
 import type { RunOutcome } from "./outcome.ts";
+import type { Place } from "./place.ts";
 
 export interface SandboxOptions {
   /** Runners that the built-in components share. A component of an operator has one of its own for each tenant. */
@@ -18,7 +19,7 @@ export interface SandboxOptions {
   readonly maxInFlight: number;
   /** Those of them that do not wait for the host; default 32. */
   readonly maxRunning?: number;
-  /** Calls that wait per group of runners; one more is refused as overloaded. */
+  /** Calls that wait per group of runners; one more gets no place. */
   readonly queueLimit: number;
   /** Calls after which a runner is replaced; default 100,000. */
   readonly recycleAfter?: number;
@@ -42,8 +43,13 @@ export interface SandboxOptions {
 export interface Sandbox {
   /** Makes a component known; a second time changes nothing. */
   register(component: IngestedComponent): void;
-  /** Never rejects for what a component or a runner does. Throws `component_unknown` and `sandbox_closed`. */
-  run(request: RunRequest): Promise<RunOutcome>;
+  /** A place for one call of a component for a tenant; null when as many wait as may. To be disposed of, also after `run`. */
+  reserve(digest: string, tenant: string): Place | null;
+  /**
+   * Takes a place, and puts the call there. Never rejects for what a component or a runner does. Throws
+   * `component_unknown` and `sandbox_closed`.
+   */
+  run(request: RunRequest, place: Place): Promise<RunOutcome>;
   stats(): SandboxStats;
   /** Ends every call as cancelled and every runner; resolves when their processes are gone. */
   close(): Promise<void>;

@@ -12,7 +12,7 @@ import { StartError } from "./start-error.ts";
 export function openHost(
   config: Config,
   dir: string,
-  fsRoot: string,
+  fsRoots: readonly string[],
   connections: Connections,
   secrets: SecretSource,
 ): Host {
@@ -34,13 +34,20 @@ export function openHost(
   if (proxy === undefined && config.egress.proxy_secret !== undefined)
     throw new StartError("config_invalid", "egress.proxy_secret: there is no egress.proxy to log in to");
   return createHost({
-    fsRoots: [...new Set([fsRoot, ...config.fs.allowed_roots.map((root) => realpathSync(root))])],
+    fsRoots,
     localEgress: local,
     connections,
     ...(proxy === undefined ? {} : { proxy: { url: proxy, secret: config.egress.proxy_secret ?? null } }),
     secrets,
     ...(config.egress.dns_servers.length === 0 ? {} : { nameServers: config.egress.dns_servers }),
   });
+}
+
+/** The folders of file actions, canonical; the first is that of sessions which ask for none. */
+export function fileRoots(config: Config, dir: string): readonly [string, ...string[]] {
+  const first = realpathSync(resolve(dir, "..", config.fs.root));
+  const others = config.fs.allowed_roots.map((root) => realpathSync(root));
+  return [first, ...new Set(others.filter((root) => root !== first))];
 }
 
 /** Local targets by action, as plans ask for them. */

@@ -1,5 +1,3 @@
-import { realpathSync } from "node:fs";
-import { resolve } from "node:path";
 import { loadPostgresParser } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import { forwardClock, systemClock } from "../core/clock.ts";
@@ -21,7 +19,7 @@ import { Anchoring } from "./anchoring.ts";
 import { startChores } from "./chores.ts";
 import { loadComponents } from "./components.ts";
 import { readConnections } from "./connections.ts";
-import { localTargets, openHost } from "./egress.ts";
+import { fileRoots, localTargets, openHost } from "./egress.ts";
 import { checkpointRhythm, unsafeSettings } from "./evidence.ts";
 import { operatorDirectory, principalDirectory } from "./identities.ts";
 import { currentLeaseSigner } from "./keys.ts";
@@ -83,13 +81,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       readPolicy(at.policyData),
     ]);
     reportFindings(policyFindings(data, registry), report);
-    const fsRoot = realpathSync(resolve(dir, "..", config.fs.root));
+    const fsRoots = fileRoots(config, dir);
     const connections = readConnections(config.connections, dir);
     const secrets = openSecrets(config, dir, identity, report);
     cleanup.push(() => secrets.close());
     const databases = [...connections.database.values()];
     if (databases.some(({ target }) => target.engine === "postgresql")) await loadPostgresParser();
-    const host = openHost(config, dir, fsRoot, connections, secrets);
+    const host = openHost(config, dir, fsRoots, connections, secrets);
     cleanup.push(() => host.close());
     // Until somebody is served there is nobody to answer first.
     let fatal: (error: LedgerError) => void = onFatal;
@@ -152,7 +150,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       principals: principalDirectory(config),
       running: new RunningCalls(),
       shed: new Shed(clock.now, config.limits.denials_per_minute),
-      fsRoot,
+      fsRoot: fsRoots[0],
+      fsRoots,
       sessionRoots: new SessionRoots(reader),
       keysDir: at.keys,
       localTargets: localTargets(config),

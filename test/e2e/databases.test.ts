@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -193,4 +193,101 @@ database = "postgres"\nuser = "${OPEN_ROLE}"\ntables = ["orders"]\nca_file = "..
     },
     async () => (await server.admin("select * from orders")).length,
   );
+});
+
+/** With what a careless driver might tell: quotes, a percent sign, letters beyond ascii. */
+const DB_PASSWORD = 'cl\u00e9rk\'s "pass" 100% word';
+const WRONG = "not-the-password-0123456789";
+
+/** A value as it might be told somewhere. */
+const spellings = (value: string): readonly string[] => [
+  value,
+  JSON.stringify(value).slice(1, -1),
+  encodeURIComponent(value),
+  Buffer.from(value).toString("base64").replace(/=+$/, ""),
+  Buffer.from(value).toString("hex"),
+];
+
+describe.skipIf(!here)("on PostgreSQL with a password from the secrets file", () => {
+  let server: PostgresServer;
+  let gate: GateProcess;
+  let agent: WireAgent;
+  beforeAll(async () => {
+    server = await startPostgres();
+    await server.admin(`create role clerk login password '${DB_PASSWORD.replaceAll("'", "''")}'; ${SCHEMA}; ${ROWS};
+      grant select on orders to clerk`);
+    const [role] = await server.admin("select rolpassword from pg_authid where rolname = 'clerk'");
+    expect(role?.rolpassword).toStartWith("SCRAM-SHA-256$");
+    const config = `[[connections.database]]\nname = "main"\nhost = "127.0.0.1"\nport = ${server.port}
+database = "postgres"\nuser = "clerk"\npassword_secret = "DB_PASSWORD"\ntables = ["orders"]\nca_file = "../ca.pem"\n`;
+    gate = await startGate({ config, policy, files: { "ca.pem": server.authority.certificate } });
+    agent = await WireAgent.connect(gate.clientSocket);
+  }, 60_000);
+  afterAll(async () => {
+    await gate[Symbol.asyncDispose]();
+    await server.stop();
+  });
+
+  const query = () =>
+    agent.execute("database_query", {
+      statement: "select id from orders where customer = $1 order by id",
+      parameters: ["ann"],
+    });
+  const set = async (...words: string[]) => {
+    const value = words.pop() ?? "";
+    const options = { cwd: gate.root, env: gate.env, stdin: value };
+    const done = await runBinary(["secrets", "set", ...words], options);
+    expect(done).toMatchObject({ code: 0 });
+    for (const spelling of spellings(value)) expect(done.stdout + done.stderr).not.toContain(spelling);
+  };
+
+  test("without the secret nothing is asked of the server", async () => {
+    expect((await query()).body).toMatchObject({
+      status: "failed",
+      dispatched: "no",
+      failure: "secret_missing",
+    });
+  });
+
+  test("a wrong password ends with a code of its own, and its value stands nowhere", async () => {
+    expect((await runBinary(["secrets", "init"], { cwd: gate.root, env: gate.env })).code).toBe(0);
+    await set("DB_PASSWORD", WRONG);
+    const refused = await query();
+    expect(refused.body).toMatchObject({
+      status: "failed",
+      dispatched: "no",
+      failure: "authentication_failed",
+    });
+    const receipt = await agent.receipt(refused.body.receipt_id);
+    expect(receipt.body).toMatchObject({ signature_status: "valid", status: "failed" });
+    for (const spelling of spellings(WRONG)) {
+      expect(refused.text + receipt.text + gate.stderr()).not.toContain(spelling);
+    }
+  });
+
+  test("the right one logs in by SCRAM, without a restart, and the receipt names the secret alone", async () => {
+    await set("DB_PASSWORD", DB_PASSWORD);
+    const done = await query();
+    expect(done.body).toMatchObject({
+      status: "executed",
+      confirmed: true,
+      output: { ok: true, rows: [{ id: 1 }, { id: 3 }] },
+    });
+    const receipt = await agent.receipt(done.body.receipt_id);
+    expect(receipt.body.effect_evidence).toMatchObject([{ kind: "database", reached: "confirmed" }]);
+    for (const spelling of spellings(DB_PASSWORD))
+      expect(done.text + receipt.text + gate.stderr()).not.toContain(spelling);
+  });
+
+  test("neither stands in a file of the gate, and the log of it verifies", async () => {
+    expect(await gate.stop()).toBe(0);
+    for (const name of readdirSync(gate.dir, { recursive: true, encoding: "utf8" })) {
+      const path = join(gate.dir, name);
+      if (!statSync(path).isFile()) continue;
+      const bytes = readFileSync(path);
+      for (const spelling of [...spellings(WRONG), ...spellings(DB_PASSWORD)])
+        expect([name, bytes.includes(spelling)]).toEqual([name, false]);
+    }
+    expect((await gate.run("verify", gate.ledger, "--strict")).code).toBe(0);
+  });
 });

@@ -1,10 +1,12 @@
 /** Calls in the runners of a real gate: together in them, and lost with one. */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import type { RequestListener } from "node:http";
-import { openPolicy, startGate } from "../gate-process.ts";
+import { join } from "node:path";
+import { type GateProcess, openPolicy, startGate } from "../gate-process.ts";
 import { payloadOf, readRows } from "../ledger/forge.ts";
 import { startUpstream } from "../upstream.ts";
-import { WireAgent } from "../wire-client.ts";
+import { WireAgent, type WireAnswer, WireOperator } from "../wire-client.ts";
 
 const TOGETHER = 64;
 const RATES = "[rate_limits]\npeer_rps = 10000\nexecute_rps_per_session = 10000\n";
@@ -33,34 +35,136 @@ test("64 calls wait for an upstream together: it answers none of them before it 
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: TOGETHER }, () => 200));
 }, 60_000);
 
-test("more calls than there is room for: those above are told so, and when to come again", async () => {
+/** A gate with room for one call that runs and one that waits, both taken; the upstream answers when it is told to. */
+async function fullGate() {
   const held: (() => void)[] = [];
-  await using upstream = await startUpstream((request, response) => {
+  const upstream = await startUpstream((request, response) => {
     request.resume();
     held.push(() => response.end("ok"));
   });
-  await using gate = await startGate({
+  const gate = await startGate({
     policy: openPolicy(),
     config: `[sandbox]\nrunners = 1\nmax_in_flight = 1\nqueue = 1\n${RATES}${upstream.setup.config}`,
-    files: upstream.setup.files,
+    files: { "src/a.txt": "before", ...upstream.setup.files },
   });
+  const url = upstream.url;
+  const full = {
+    gate,
+    upstream,
+    url,
+    taken: [] as Promise<WireAnswer>[],
+    /** Takes all the room there is: returns when one call has reached the upstream and one more has its grant. */
+    async fill() {
+      const agent = await WireAgent.connect(gate.clientSocket);
+      full.taken.push(agent.execute("http_fetch", { url }));
+      await upstream.arrived(1);
+      full.taken.push(agent.execute("http_fetch", { url }));
+      await grantsOf(gate, 2);
+    },
+    /** Lets both end. */
+    async empty() {
+      held[0]?.();
+      await upstream.arrived(2);
+      held[1]?.();
+      for (const { status } of await Promise.all(full.taken)) expect(status).toBe(200);
+    },
+    /** Answers whatever comes from now on. */
+    answerNext: async (count: number) => {
+      await upstream.arrived(count);
+      held[count - 1]?.();
+    },
+    async [Symbol.asyncDispose]() {
+      await gate[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+  return full;
+}
+
+/** Waits until the ledger has as many grants. */
+async function grantsOf(gate: GateProcess, count: number): Promise<void> {
+  while (entriesOf(gate, "call.granted").length < count) await Bun.sleep(5);
+}
+
+const entriesOf = (gate: GateProcess, type: string) =>
+  readRows(gate.ledger)
+    .map(payloadOf)
+    .filter((payload) => payload.type === type);
+
+test("more calls than there is room for: refused before they are granted, and when to come again", async () => {
+  await using full = await fullGate();
+  const { gate, url } = full;
+  await full.fill();
+  const agent = await WireAgent.connect(gate.clientSocket, { maxCalls: 1 });
+  const key = { "idempotency-key": "once" };
+  const post = () => agent.execute("http_fetch", { url }, key);
+  for (let again = 0; again < 3; again++) {
+    const refused = await post();
+    expect([refused.status, refused.body.error, refused.headers["retry-after"]]).toEqual([
+      503,
+      "overloaded",
+      "1",
+    ]);
+    expect(refused.body.receipt_id).toBeUndefined();
+  }
+  expect(entriesOf(gate, "call.granted")).toHaveLength(2);
+  expect(entriesOf(gate, "call.denied")).toMatchObject(
+    Array(3).fill({ code: "overloaded", status: 503, decision: "error" }),
+  );
+  await full.empty();
+  // Neither the key nor the one call that the budget has was used up.
+  const later = post();
+  await full.answerNext(3);
+  expect((await later).body).toMatchObject({ decision: "executed", dispatched: "yes" });
+  expect((await post()).body).toMatchObject({ decision: "executed", replayed: true });
+  expect(full.upstream.requests).toHaveLength(3);
+  const over = await agent.execute("http_fetch", { url });
+  expect(over.body).toMatchObject({ deny_reason: "budget exhausted" });
+  expect(await gate.stop()).toBe(0);
+  expect((await gate.run("verify", gate.ledger, "--strict")).code).toBe(0);
+}, 60_000);
+
+test("an approval for which there is no room is not taken: the call stays held, and can be approved later", async () => {
+  await using full = await fullGate();
+  const { gate } = full;
   const agent = await WireAgent.connect(gate.clientSocket);
-  const fetch = () => agent.execute("http_fetch", { url: upstream.url });
-  const first = fetch();
-  await upstream.arrived(1);
-  const others = [fetch(), fetch()];
-  const refused = await Promise.race(others);
+  const operator = await WireOperator.of(gate);
+  const held = await agent.execute("fs_write", { path: "src/a.txt", content: "after" });
+  expect(held.status).toBe(202);
+  await full.fill();
+  const refused = await operator.approve(held.body.approval_id);
   expect([refused.status, refused.body.error, refused.headers["retry-after"]]).toEqual([
     503,
     "overloaded",
     "1",
   ]);
-  expect(refused.body).toMatchObject({ status: "failed", dispatched: "no", failure: "overloaded" });
-  held[0]?.();
-  expect((await first).status).toBe(200);
-  await upstream.arrived(2);
-  held[1]?.();
-  expect((await Promise.all(others)).map(({ status }) => status).sort()).toEqual([200, 503]);
+  expect(entriesOf(gate, "approval.decided")).toEqual([]);
+  // No needs no room.
+  const other = await agent.execute("fs_write", { path: "src/a.txt", content: "never" });
+  expect((await operator.deny(other.body.approval_id)).status).toBe(200);
+  await full.empty();
+  expect((await operator.approve(held.body.approval_id)).body).toMatchObject({ confirmed: true });
+  expect(readFileSync(join(gate.root, "src/a.txt"), "utf8")).toBe("after");
+  expect(entriesOf(gate, "approval.decided")).toHaveLength(2);
+}, 60_000);
+
+test("many calls at once for little room: each is done once or refused, and what was refused was never granted", async () => {
+  await using upstream = await startUpstream();
+  await using gate = await startGate({
+    policy: openPolicy(),
+    config: `[sandbox]\nrunners = 1\nmax_in_flight = 2\nqueue = 3\n${RATES}${upstream.setup.config}`,
+    files: upstream.setup.files,
+  });
+  const agent = await WireAgent.connect(gate.clientSocket);
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, () => agent.execute("http_fetch", { url: upstream.url })),
+  );
+  const done = answers.filter(({ status }) => status === 200).length;
+  const refused = answers.filter(({ status, body }) => status === 503 && body.error === "overloaded").length;
+  expect([done + refused, done >= 5]).toEqual([60, true]);
+  expect(upstream.requests).toHaveLength(done);
+  expect(entriesOf(gate, "call.granted")).toHaveLength(done);
+  expect(entriesOf(gate, "call.receipt").map(({ error }) => error)).toEqual(Array(done).fill(null));
 }, 60_000);
 
 test("a runner that is killed in a call: its receipt says what may have happened, and nothing is done twice", async () => {

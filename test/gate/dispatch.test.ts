@@ -5,6 +5,7 @@ import { dispatch } from "../../src/gate/dispatch.ts";
 import type { Gate } from "../../src/gate/gate.ts";
 import { createHost } from "../../src/host/index.ts";
 import type { RunRequest } from "../../src/sandbox/execution.ts";
+import { Place } from "../../src/sandbox/place.ts";
 import { issue, makeAuthority } from "../certificates.ts";
 import { startOrigin } from "../host/origin.ts";
 import { callFor, httpPlan, LIMITS } from "../host/plans.ts";
@@ -55,7 +56,7 @@ test("what a component says is searched for credentials, under the caller's own 
     deadline: performance.now() + 30_000,
     signal: new AbortController().signal,
   } as unknown as Granted; // as above
-  const done = await dispatch(gate, granted);
+  const done = await dispatch(gate, granted, new Place(() => undefined));
   await host.close();
   await origin.close();
   expect(done.output).toEqual({

@@ -8,21 +8,24 @@ import { LedgerError } from "../../src/ledger/errors.ts";
 import { verifyLedgerFile } from "../../src/ledger/verify/file.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
 import { type GateProcess, openPolicy, startGate } from "../gate-process.ts";
-import { type LivedLedger, liveALittle } from "../ledger/lived-ledger.ts";
+import { payloadOf } from "../ledger/forge.ts";
+import { type LivedLedger, liveALittle, liveThroughTheft } from "../ledger/lived-ledger.ts";
 import { silent, startUpstream } from "../upstream.ts";
 import { WireAgent } from "../wire-client.ts";
 import { type Mutation, mutations, type Target } from "./mutations.ts";
 import { verifyLedger } from "./verify.ts";
 
 let lived: LivedLedger;
+let robbed: LivedLedger;
 let scratch: string;
 beforeAll(async () => {
   // Hundreds of damaged copies, none of which need outlive a crash.
   scratch = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "latchgate-independent-"));
-  lived = await liveALittle();
+  [lived, robbed] = await Promise.all([liveALittle(), liveThroughTheft()]);
 });
 afterAll(async () => {
   await lived[Symbol.asyncDispose]();
+  await robbed[Symbol.asyncDispose]();
   rmSync(scratch, { recursive: true, force: true });
 });
 
@@ -74,6 +77,17 @@ describe("both verifiers accept", () => {
     agreeOnGood(lived.gate);
   });
 
+  test("one whose evidence key was stolen and revoked, with all that the thief had it say", () => {
+    const report = verifyLedgerFile(robbed.gate.ledger, { trust: readTrust(undefined), strict: false });
+    expect(report.repudiated).toBeGreaterThan(8);
+    expect(new Set(robbed.rows.map(({ type }) => type))).toContain("key.revoked");
+    agreeOnGood(robbed.gate);
+    // A key that only entries of the thief's brought in is nobody's.
+    const brought = robbed.rows.map(payloadOf).find(({ type }) => type === "key.rotated")?.kid;
+    const tainted = verdicts(robbed.gate.ledger, `SHA256:${brought}`);
+    expect([tainted.independent.exit_code, tainted.shipped.exit_code]).toEqual([11, 11]);
+  });
+
   test("one of a gate that was killed with a call under way, before and after it starts again", async () => {
     await using hanging = await startUpstream(silent);
     const gate = await startGate({ policy: openPolicy(), ...hanging.setup });
@@ -95,11 +109,11 @@ describe("both verifiers accept", () => {
 });
 
 /** A fresh copy of the ledger with one mutation. */
-function damaged(mutation: Mutation): Target {
+function damaged(mutation: Mutation, of: LivedLedger): Target {
   const ledger = join(scratch, "ledger.db");
   for (const suffix of ["", "-wal", "-shm"]) rmSync(ledger + suffix, { force: true });
-  copyFileSync(lived.gate.ledger, ledger);
-  const target = { ledger, keys: join(lived.gate.dir, "keys") };
+  copyFileSync(of.gate.ledger, ledger);
+  const target = { ledger, keys: join(of.gate.dir, "keys") };
   mutation.apply(target);
   return target;
 }
@@ -121,12 +135,13 @@ function damagedIndex(path: string): boolean {
 
 const ALL = mutations(20, 6);
 
-test("both give the same verdict on every mutated ledger", () => {
+/** How many mutated ledgers ended with which exit code, and those that the two verifiers disagree on. */
+function compared(all: readonly Mutation[], of: LivedLedger) {
   const tally: Record<string, number> = {};
   const disagreements: unknown[] = [];
-  for (const mutation of ALL) {
-    const { ledger } = damaged(mutation);
-    const { faults, independent, shipped, told } = verdicts(ledger, lived.fingerprint);
+  for (const mutation of all) {
+    const { ledger } = damaged(mutation, of);
+    const { faults, independent, shipped, told } = verdicts(ledger, of.fingerprint);
     const exit = `${shipped.exit_code}`;
     tally[exit] = (tally[exit] ?? 0) + 1;
     // Where bytes of the file are damaged, one reader may meet the damage where the other reads past it.
@@ -136,6 +151,11 @@ test("both give the same verdict on every mutated ledger", () => {
     if (!same)
       disagreements.push({ name: mutation.name, independent, shipped, told, faults: faults.slice(0, 3) });
   }
+  return { tally, disagreements };
+}
+
+test("both give the same verdict on every mutated ledger", () => {
+  const { tally, disagreements } = compared(ALL, lived);
   expect(disagreements).toEqual([]);
   expect(ALL.length).toBeGreaterThanOrEqual(200);
   // The mutations must reach every kind of damage, and leave some ledgers whole.
@@ -143,9 +163,16 @@ test("both give the same verdict on every mutated ledger", () => {
     expect([exit, (tally[exit] ?? 0) > 3]).toEqual([exit, true]);
 }, 120_000);
 
+test("and on those of a log with revoked keys", () => {
+  const changed = mutations(21, 4).filter(({ raw }) => !raw);
+  const { tally, disagreements } = compared(changed, robbed);
+  expect(disagreements).toEqual([]);
+  for (const exit of ["0", "10", "11", "13"]) expect([exit, (tally[exit] ?? 0) > 3]).toEqual([exit, true]);
+}, 120_000);
+
 test("so does the shipped binary", async () => {
   for (const mutation of ALL.filter((_, i) => i % 37 === 0)) {
-    const { ledger } = damaged(mutation);
+    const { ledger } = damaged(mutation, lived);
     const { shipped } = verdicts(ledger, lived.fingerprint);
     const { code } = await lived.gate.run("verify", ledger, "--trust", lived.fingerprint, "--json");
     expect([mutation.name, code]).toEqual([mutation.name, shipped.exit_code]);

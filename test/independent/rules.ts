@@ -8,32 +8,49 @@ export class Rules {
   private readonly receiptIds = new Set<string>();
   private readonly holds = new Map<string, Any>();
   private readonly proofs = new Set<string>();
-  private readonly fault: (code: number, what: string) => void;
+  private readonly fault: (code: number, what: string, seq: number) => void;
   private epoch = 0;
-  private policy: string | null = null;
+  /** The lowest that is believed of the next entry that names one; null while the epoch is known. */
+  private atLeast: number | null = null;
+  private readonly epochs: Any[] = [];
+  /** Undefined where only entries tell that are nobody's word. */
+  private policy: string | null | undefined = null;
   /** By thumbprint; null before the log has named any. */
   private operators: Map<string, Any> | null = null;
   private latest = 0;
   private last = "";
   private announced = false;
 
-  constructor(fault: (code: number, what: string) => void) {
+  constructor(fault: (code: number, what: string, seq: number) => void) {
     this.fault = fault;
   }
 
+  /** What entries at these positions said of epoch and policy counts for nothing. */
+  forget(covered: (seq: number) => boolean): void {
+    this.atLeast = this.epochs.findLast(({ seq }) => !covered(seq))?.epoch ?? 0;
+    this.policy = undefined;
+  }
+
+  private inForce(epoch: number): boolean {
+    if (this.atLeast !== null && epoch >= this.atLeast) [this.epoch, this.atLeast] = [epoch, null];
+    return epoch === this.epoch;
+  }
+
   take(entry: Any): void {
-    const rule = (good: boolean, what: string) => good || this.fault(10, `entry ${entry.seq}: ${what}`);
+    const rule = (good: boolean, what: string) =>
+      good || this.fault(10, `entry ${entry.seq}: ${what}`, entry.seq);
     this.times(entry, rule);
     if (entry.time > this.last) this.last = entry.time;
     if (["lease.issued", "call.held", "call.granted"].includes(entry.type))
-      rule(entry.epoch === this.epoch, "epoch");
+      rule(this.inForce(entry.epoch), "epoch");
     const hold = this.holds.get(entry.type === "call.granted" ? entry.cause.approval_id : entry.approval_id);
     if (entry.type === "log.opened") rule(entry.seq === 0, "opened twice");
     else if (entry.type === "revocation") {
-      rule(entry.previous_epoch === this.epoch && entry.epoch === this.epoch + 1, "epoch");
+      rule(this.inForce(entry.previous_epoch) && entry.epoch === entry.previous_epoch + 1, "epoch");
       this.epoch = entry.epoch;
+      this.epochs.push(entry);
     } else if (entry.type === "policy.changed") {
-      rule(entry.previous === this.policy, "policy");
+      rule(this.policy === undefined || entry.previous === this.policy, "policy");
       this.policy = entry.policy_version;
     } else if (entry.type === "operators.loaded") {
       this.operators = new Map(entry.operators.map((one: Any) => [one.jkt, one]));
@@ -49,6 +66,7 @@ export class Rules {
         rule(hold.approvers.add(entry.operator?.jkt).size === entry.votes, "votes");
       }
     } else if (entry.type === "call.granted") {
+      if (this.policy === undefined) this.policy = entry.policy_version;
       rule(
         entry.policy_version === this.policy && !this.grants.has(entry.grant_id),
         "policy, or grant id used twice",
@@ -94,7 +112,8 @@ export class Rules {
   /** Who decided, and the operator's own word on it. */
   private decision(entry: Any, hold: Any, rule: (good: boolean, what: string) => unknown): void {
     const { operator, statement, approval_id, decision, log } = entry;
-    const signed = (good: boolean) => good || this.fault(11, `entry ${entry.seq}: the operator's statement`);
+    const signed = (good: boolean) =>
+      good || this.fault(11, `entry ${entry.seq}: the operator's statement`, entry.seq);
     if (operator === null) return void signed(statement === null);
     const known = this.operators?.get(operator.jkt);
     const may = [null, entry.tenant].includes(known?.tenant) && known.id === operator.id;

@@ -13,6 +13,7 @@ import {
   thumbprint,
   treeRoot,
 } from "./primitives.ts";
+import { type Key, Revocations } from "./revocations.ts";
 import { Rules } from "./rules.ts";
 
 export interface Verdict {
@@ -25,28 +26,24 @@ export interface Verdict {
   readonly unresolved: number;
 }
 
-interface Key {
-  readonly purpose: string;
-  readonly jwk: Jwk;
-  readonly from: number;
-  to: number;
-}
-
 export function verifyLedger(path: string, trust: string | null): Verdict {
-  const faults: { code: number; what: string }[] = [];
+  let faults: { code: number; what: string; rule?: number }[] = [];
   const fault = (code: number, what: string) => void faults.push({ code, what });
   const leaves: Buffer[] = [];
   const [keys, signers] = [new Map<string, Key>(), new Set<string>()];
-  const rules = new Rules(fault);
+  const revocations = new Revocations(keys);
+  const rules = new Rules((code, what, rule) => void faults.push({ code, what, rule }));
   const sideTable = new Map<number, Any>();
-  let [log, unsupported]: Any[] = [null, false];
+  let [log, unsupported, signer]: Any[] = [null, false, ""];
 
   const keyAt = (purpose: string, seq: number) =>
     [...keys].find(([, key]) => key.purpose === purpose && key.from <= seq && seq <= key.to);
-  function introduce(purpose: string, jwk: Jwk, from: number): void {
+  function introduce(purpose: string, jwk: Jwk, from: number): boolean {
     const kid = thumbprint(jwk);
-    if (keys.has(kid) || importKey(jwk) === null) fault(11, `the key ${kid} is not admitted`);
-    else keys.set(kid, { purpose, jwk, from, to: Number.POSITIVE_INFINITY });
+    const admitted = !keys.has(kid) && importKey(jwk) !== null;
+    if (admitted) keys.set(kid, { purpose, jwk, from, to: Number.POSITIVE_INFINITY });
+    else fault(11, `the key ${kid} is not admitted`);
+    return admitted;
   }
 
   /** The payload of a row that is signed and may be said; null, with its fault, when it is not. */
@@ -71,11 +68,13 @@ export function verifyLedger(path: string, trust: string | null): Verdict {
     if (log === null) fault(10, "the log does not start with its opening");
     const seq = sound ? payload.seq : row.seq;
     const key = keys.get(kid);
-    const inForce =
-      key?.purpose === "evidence" && key.from <= seq && seq <= key.to ? importKey(key.jwk) : null;
+    const known = key?.purpose === "evidence" && key.from <= seq && seq <= key.to;
+    const jwk = known ? key.jwk : sound && revocations.bringsIn(payload, kid);
+    const inForce = jwk ? importKey(jwk) : null;
     if (!inForce || !checkSignature(null, Buffer.from(`${parts[0]}.${parts[1]}`), inForce, signature))
       return fault(11, `entry ${row.seq}: no valid signature of a key in force`);
     signers.add(kid);
+    signer = kid;
     if (sound) return payload;
     if (Number.isSafeInteger(payload?.v) && payload.v > 1) unsupported = true;
     else fault(11, `entry ${row.seq}: not a payload of the format`);
@@ -156,6 +155,12 @@ export function verifyLedger(path: string, trust: string | null): Verdict {
           for (const name of "id type trace_id tenant principal action_id decision".split(" "))
             column(row, name, typeof entry[name] === "string" ? entry[name] : null);
           if (entry.type === "key.rotated") rotate(entry);
+          if (entry.type === "key.revoked") {
+            const { purpose } = entry;
+            if (!revocations.take(entry, signer, leaves, (jwk, from) => introduce(purpose, jwk, from)))
+              fault(11, `entry ${row.seq}: the revocation is not valid`);
+            else if (purpose === "evidence") rules.forget((seq) => revocations.covers(seq));
+          }
           rules.take(entry);
         }
         column({ ...row, hash: row.hash instanceof Uint8Array && leaf.equals(row.hash) }, "hash", true);
@@ -191,7 +196,10 @@ export function verifyLedger(path: string, trust: string | null): Verdict {
   if (sideTable.size !== rules.grants.size) fault(13, "the table of grants has other rows than grants");
   if (leaves.length === 0) fault(10, "the log is empty");
   const kid = trust?.replace(/^SHA256:/, "") ?? null;
-  if (kid !== null && !signers.has(kid)) fault(11, "no trusted key has signed this log");
+  const trusted = kid !== null && signers.has(kid) && !revocations.taints(kid);
+  // What nobody vouches for proves nothing: neither for nor against the log.
+  faults = faults.filter(({ rule }) => rule === undefined || !revocations.covers(rule));
+  if (kid !== null && !trusted) fault(11, "no trusted key has signed this log");
   const code = faults.length > 0 ? Math.min(...faults.map((one) => one.code)) : unsupported ? 1 : 0;
   const verdict =
     faults.length > 0 ? "damaged" : unsupported ? "unsupported" : kid === null ? "consistent" : "intact";
@@ -201,6 +209,8 @@ export function verifyLedger(path: string, trust: string | null): Verdict {
     faults: faults.map(({ code, what }) => `${code} ${what}`),
     head: leaves.at(-1)?.toString("hex") ?? null,
     root: leaves.length === 0 ? null : treeRoot(leaves).toString("hex"),
-    unresolved: rules.grants.size - rules.receipts,
+    unresolved: [...rules.grants.values()].filter(
+      ({ entry, receipt }) => receipt === null && !revocations.covers(entry.seq),
+    ).length,
   };
 }

@@ -1,12 +1,13 @@
 /** A small ledger that the shipped binary wrote, holding an entry of almost every kind, for tests that damage copies of it. */
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { thumbprint } from "../../src/keys/jwk.ts";
 import type { StoredCheckpoint, StoredEntry } from "../../src/ledger/verify/log-verifier.ts";
 import { BINARY, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
 import { startUpstream } from "../upstream.ts";
 import { WireAgent, WireOperator } from "../wire-client.ts";
-import { readCheckpoints, readRows } from "./forge.ts";
+import { payloadOf, readCheckpoints, readRows } from "./forge.ts";
 
 export interface LivedLedger {
   /** The gate that wrote it; stopped in good order. */
@@ -27,18 +28,35 @@ export interface LedgerCopy {
 }
 
 /** Lives through leases, calls over both brokers, refusals, approvals, rotations of every key, and a revocation. */
-export async function liveALittle(): Promise<LivedLedger> {
+export function liveALittle(): Promise<LivedLedger> {
+  return lead(live);
+}
+
+/**
+ * Loses its evidence key to a thief, who uses it: grants, an approval, a successor and a new epoch of its making. Then the
+ * recovery key revokes it, the checkpoint key and the lease key, and life goes on.
+ */
+export function liveThroughTheft(): Promise<LivedLedger> {
+  return lead(loseKey);
+}
+
+/** Lives one life in a gate that is stopped after it; a life that restarts the gate gives the last one. */
+async function lead(
+  life: (gate: GateProcess, url: string, steal: () => void) => Promise<GateProcess | undefined>,
+): Promise<LivedLedger> {
   const upstream = await startUpstream();
-  const gate = await startGate({
+  const first = await startGate({
     policy: openPolicy(),
     config: upstream.setup.config,
     files: { "README.md": "# hello\n", "src/a.txt": "old", ...upstream.setup.files },
   });
   // Somebody who copied the keys before a rotation still has them; the gate itself destroys what it retired.
   const stolen = mkdtempSync(join(tmpdir(), "latchgate-stolen-"));
-  cpSync(join(gate.dir, "keys"), stolen, { recursive: true });
+  const steal = () => cpSync(join(first.dir, "keys"), stolen, { recursive: true });
+  steal();
+  let gate = first;
   try {
-    await live(gate, upstream.url);
+    gate = (await life(first, upstream.url, steal)) ?? first;
   } finally {
     await upstream[Symbol.asyncDispose]();
   }
@@ -72,7 +90,7 @@ export async function liveALittle(): Promise<LivedLedger> {
   };
 }
 
-async function live(gate: GateProcess, url: string): Promise<void> {
+async function live(gate: GateProcess, url: string): Promise<undefined> {
   const operator = await WireOperator.of(gate);
   const agent = await WireAgent.connect(gate.clientSocket, { maxCalls: 50 });
   const status = async (answer: Promise<{ status: number; text: string }>, wanted: number) => {
@@ -97,6 +115,49 @@ async function live(gate: GateProcess, url: string): Promise<void> {
   await status(agent.execute("fs_read", { path: "README.md" }), 200);
   await held("revoked");
   await status(operator.call("POST", "/v1/admin/revoke-all"), 200);
+}
+
+async function loseKey(first: GateProcess, url: string, steal: () => void): Promise<GateProcess> {
+  const call = async (gate: GateProcess) => {
+    const agent = await WireAgent.connect(gate.clientSocket);
+    await agent.execute("http_fetch", { url });
+    return agent;
+  };
+  const rotate = (gate: GateProcess, purpose: string) =>
+    WireOperator.of(gate).then((operator) =>
+      operator.call("POST", "/v1/admin/rotate-keys", JSON.stringify({ purpose })),
+    );
+  await call(first);
+  await first.stop();
+  const checkpoint = join(first.root, "checkpoint.txt");
+  writeFileSync(checkpoint, readCheckpoints(first.ledger).at(-1)?.note ?? "");
+  const gate = await first.restart();
+  const operator = await WireOperator.of(gate);
+  const agent = await call(gate);
+  const hold = async () =>
+    (await agent.execute("fs_write", { path: "src/a.txt", content: "new" })).body.approval_id as string;
+  await operator.decideSigned(await hold(), "approve");
+  const open = await hold();
+  await rotate(gate, "evidence");
+  steal();
+  await call(gate);
+  const keys = readRows(gate.ledger)
+    .map(payloadOf)
+    .find(({ type }) => type === "log.opened")?.keys as Record<string, Record<string, string>>;
+  const recovery = readdirSync(join(gate.dir, "keys")).find((name) => name.startsWith("recovery-")) ?? "";
+  const revoke = async (purpose: string) => {
+    const words = ["--key", `SHA256:${thumbprint(keys[purpose] as never)}`, "--checkpoint", checkpoint];
+    const from = join(gate.dir, "keys", recovery);
+    const done = await gate.run("revoke", ...words, "--recovery-key", from, "--yes", "--json");
+    if (done.code !== 0) throw new Error(done.stderr);
+  };
+  await revoke("evidence");
+  await operator.deny(open, "who knows who asked");
+  await call(gate);
+  await operator.call("POST", "/v1/admin/revoke-all");
+  for (const purpose of ["checkpoint", "lease"]) await revoke(purpose);
+  await call(gate);
+  return gate;
 }
 
 /** Starts the shipped binary on a copy that it must refuse; it is killed should it run. */

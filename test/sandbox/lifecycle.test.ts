@@ -4,7 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { answers, asksFor, SPINS } from "./guests.ts";
-import { admit, held, openSandbox, respond, run, ScriptedDoor, SELF, silence, until } from "./laboratory.ts";
+import {
+  admit,
+  held,
+  LIMITS,
+  openSandbox,
+  respond,
+  run,
+  ScriptedDoor,
+  SELF,
+  silence,
+  until,
+} from "./laboratory.ts";
 
 const ASKS = asksFor("https://api.example.com/");
 let sandbox: Sandbox | undefined;
@@ -54,10 +65,41 @@ describe("calls at the same time", () => {
     const first = run(sandbox, digest, { door: new ScriptedDoor(script) });
     await asked;
     const second = run(sandbox, digest);
-    expect(await run(sandbox, digest)).toEqual({ status: "overloaded" });
+    expect(sandbox.reserve(digest, "default")).toBeNull();
     answer();
     expect(await first).toMatchObject({ status: "ok" });
     expect(await second).toMatchObject({ status: "ok" });
+  });
+
+  test("are promised as many places as there are, each given back once", async () => {
+    sandbox = await openSandbox({ runners: 2, maxInFlight: 2, queueLimit: 3 });
+    const digest = await admit(sandbox, ASKS);
+    const reserve = () => opened.reserve(digest, "default");
+    const opened = sandbox;
+    const places = Array.from({ length: 8 }, reserve);
+    expect(places.map((place) => place !== null)).toEqual([...Array(7).fill(true), false]);
+    const [first, second] = places;
+    for (let again = 0; again < 3; again++) first?.[Symbol.dispose]();
+    const next = reserve();
+    expect([next === null, reserve()]).toEqual([false, null]);
+    // A call that runs has left its place, and what it holds instead counts.
+    const { asked, script, answer } = held();
+    if (second == null) throw new Error("there is no place");
+    const call = {
+      digest,
+      tenant: "default",
+      task: "{}",
+      limits: LIMITS,
+      deadline: performance.now() + 30_000,
+    };
+    const signal = new AbortController().signal;
+    const running = opened.run({ ...call, signal, door: new ScriptedDoor(script) }, second);
+    await asked;
+    second[Symbol.dispose]();
+    expect(reserve()).toBeNull();
+    answer();
+    expect(await running).toMatchObject({ status: "ok" });
+    expect(reserve()).not.toBeNull();
   });
 
   test("have their deadline in the queue too, and then never begin", async () => {

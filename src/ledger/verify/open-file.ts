@@ -33,12 +33,28 @@ export function openSource({ filename, flags }: LedgerSource): Database {
 function opened(source: LedgerSource): OpenFile {
   const db = openSource(source);
   try {
+    refuseViews(db);
     db.query("SELECT 1 FROM entries LIMIT 1").all();
   } catch (cause) {
     db.close();
     throw cause;
   }
   return { db, source, close: () => db.close() };
+}
+
+/**
+ * A ledger has tables and no more. What a view shows may differ from one look to the next, and from one connection to
+ * another: then nobody has verified what the next one reads. SQLite is asked how it has read the schema, as the type
+ * that the schema names is only a text there.
+ */
+function refuseViews(db: Database): void {
+  const found = db
+    .query<{ name: unknown }, []>(
+      "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type <> 'table'",
+    )
+    .get();
+  if (found !== null)
+    throw new LedgerError("ledger_unreadable", `not a ledger: ${String(found.name)} is no ordinary table`);
 }
 
 const readOnly = (filename: string): LedgerSource => ({ filename, flags: constants.SQLITE_OPEN_READONLY });

@@ -1,12 +1,14 @@
 import { realpathSync, statSync } from "node:fs";
-import { isAbsolute, sep } from "node:path";
+import { isAbsolute } from "node:path";
 import * as z from "zod";
+import { pathFault } from "../../actions/index.ts";
 import { rfc3339 } from "../../core/clock.ts";
 import { isJsonObject, JsonError, parseJson } from "../../core/json.ts";
 import { refuseUnauthenticated } from "../../gate/authenticate.ts";
 import type { Gate } from "../../gate/gate.ts";
 import { isRefusal, type Refusal, refuse } from "../../gate/refusal.ts";
 import type { Answer } from "../../gate/respond.ts";
+import { sessionRoot } from "../../gate/session-root.ts";
 import { issueLease, narrowScopes, type PeerIdentity } from "../../identity/index.ts";
 import { p256FromJson, thumbprint } from "../../keys/jwk.ts";
 import { commit, makePayload } from "../../ledger/store/payloads.ts";
@@ -98,14 +100,13 @@ function allowedRoot(gate: Gate, wanted: string): string | Refusal {
   } catch {
     return invalid("fs_root does not exist");
   }
-  const within = [gate.fsRoot, ...gate.config.fs.allowed_roots].some(
-    (root) => canonical === root || canonical.startsWith(root.endsWith(sep) ? root : root + sep),
-  );
-  return within
-    ? canonical
-    : refuse("fs_root_denied", 403, "fs_root is outside the folders that this gate allows", {
-        hint: "the operator lists them in [fs] allowed_roots",
-      });
+  const root = sessionRoot(gate.fsRoots, canonical);
+  if (root === null)
+    return refuse("fs_root_denied", 403, "fs_root is outside the folders that this gate allows", {
+      hint: "the operator lists them in [fs] allowed_roots",
+    });
+  const fault = root.below === "" ? null : pathFault(root.below);
+  return fault === null ? canonical : invalid(`fs_root has a name that no path may have: ${fault}`);
 }
 
 interface WantedLease {
