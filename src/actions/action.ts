@@ -1,9 +1,11 @@
 import type { ObservedEffect } from "../core/effect.ts";
 import { LatchGateError } from "../core/errors.ts";
+import type { HttpAnswer } from "../core/host-call.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { CallLimits, Plan, PlanKind } from "../core/plan.ts";
+import type { CallLimits, HttpPlan, Plan, PlanKind } from "../core/plan.ts";
 import { type Checked, checkParameters } from "./check.ts";
-import { judge, type Verification } from "./expect/judge.ts";
+import { judge, judgeEffect, type Verification } from "./expect/judge.ts";
+import { answerFaults } from "./expect/read-back.ts";
 import { type CompiledSchema, compileSchema } from "./json-schema.ts";
 import type { ManifestSource } from "./manifest.ts";
 import type { Manifest, RiskLevel } from "./manifest-schema.ts";
@@ -61,8 +63,21 @@ export interface Action {
   task(plan: Plan): string;
   /** What the agent sees of a component's output. */
   shape(raw: Json): Json;
-  /** Judges the component's output as it came (not as shaped) and the host's record of it. */
-  expect(raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject): Verification;
+  /** Whether the effect is such that the plan's read-back may look for it. */
+  mayReadBack(raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject): boolean;
+  /** Whether an answer to the plan's read-back shows the effect. */
+  readsBack(answer: HttpAnswer, plan: HttpPlan): boolean;
+  /**
+   * Judges the component's output as it came (not as shaped) and the host's record of it, with what the last read-back
+   * brought.
+   */
+  expect(
+    raw: Json,
+    effects: readonly ObservedEffect[],
+    plan: Plan,
+    params: JsonObject,
+    readBack: HttpAnswer | null,
+  ): Verification;
   detail(): JsonObject;
   summaryRow(): JsonObject;
 }
@@ -77,7 +92,8 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   const limits = callLimits(manifest);
   const kind = kindOf(manifest);
   const planner = createPlanner(manifest);
-  return Object.freeze({
+  const expectation = { verify: manifest.verify, response };
+  return Object.freeze<Action>({
     id: manifest.id,
     version: manifest.version,
     summary: manifest.summary,
@@ -103,8 +119,11 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     },
     task: (plan: Plan) => renderTask(plan, limits.timeoutMs),
     shape: (raw: Json) => shapeOutput(kind, manifest.response.headers, raw),
-    expect: (raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject) =>
-      judge({ verify: manifest.verify, response }, raw, effects, plan, params),
+    mayReadBack: (raw, effects, plan, params) =>
+      judgeEffect(expectation, raw, effects, plan, params).outcome === "verified",
+    readsBack: (answer, { readBack }) => readBack !== null && answerFaults(readBack, answer).length === 0,
+    expect: (raw, effects, plan, params, readBack) =>
+      judge(expectation, raw, effects, plan, params, readBack),
     detail: () => actionDetail(manifest, digest),
     summaryRow: () => summaryRow(manifest),
   });

@@ -8,6 +8,7 @@ import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
 import { pathMarks } from "./plan-auth.ts";
+import { readBackFindings } from "./read-back-checks.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { unknownKey } from "./schema-parts.ts";
 import { allowsTarget } from "./target-rules.ts";
@@ -36,6 +37,9 @@ export function crossCheck(manifest: Manifest): Finding[] {
     );
     findings.push(...authFindings(manifest, manifest.http, template.template, parameters));
     findings.push(...found.findings, ...egressFindings(manifest, manifest.http, template.template));
+    const back = readBackFindings(manifest, template.template, parameters);
+    uses.push(...back.uses);
+    findings.push(...back.findings);
     findings.push(...httpFindings(manifest.http));
   }
   if (manifest.fs !== undefined) {

@@ -1,6 +1,7 @@
 import { messageOf } from "../core/errors.ts";
 import type { Dispatched, Granted } from "./call.ts";
 import type { Gate } from "./gate.ts";
+import { readBack } from "./read-back.ts";
 
 /**
  * Step 9: the only place where an effect can happen. A fresh instance runs the component; what it asks of the world
@@ -15,6 +16,7 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
       output: null,
       effects: [],
       redactions: 0,
+      readBack: null,
       ...NOTHING_USED,
       ended: String(signal.reason),
     };
@@ -27,7 +29,10 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   const run = async () => {
     const task = call.action.task(plan);
     const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal });
-    return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
+    if (ended.status !== "ok") return ended;
+    const output = await door.scrub(ended.output);
+    const { answer, calls } = await readBack(gate, door, granted, output);
+    return { ...ended, output, readBack: answer, ioCalls: ended.ioCalls + calls };
   };
   const ran = await run().catch((error: unknown) => ({
     status: "internal_error" as const,
@@ -38,9 +43,10 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
   const effects = door.effects();
   const { ioCalls, fuel, peakMemoryBytes } = ran.status === "overloaded" ? NOTHING_USED : ran;
   const facts = { effects, ioCalls, fuel, peakMemoryBytes, redactions: door.redactions() };
-  if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, ...facts };
+  if (ran.status === "ok")
+    return { ...granted, output: ran.output, ended: null, readBack: ran.readBack, ...facts };
   const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : codeOf(ran);
-  return { ...granted, output: null, ended, ...facts };
+  return { ...granted, output: null, ended, readBack: null, ...facts };
 }
 
 const NOTHING_USED = { ioCalls: 0, fuel: null, peakMemoryBytes: null };

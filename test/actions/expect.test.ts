@@ -20,6 +20,7 @@ function httpPlan(action: Action): HttpPlan {
 
 const effectOf = (plan: HttpPlan, changes: Partial<HttpEffect> = {}): HttpEffect => ({
   kind: "http",
+  purpose: "effect",
   method: plan.method,
   origin: "https://api.example.com",
   target: "/repos/r/issues",
@@ -53,7 +54,7 @@ function judge(
   effects: readonly ObservedEffect[],
   params = request,
 ): Verification {
-  return action.expect(raw, effects, httpPlan(action), params);
+  return action.expect(raw, effects, httpPlan(action), params, null);
 }
 
 const plain = verifying({});
@@ -257,7 +258,7 @@ test.each([
   ["a read", readPlan, didRead, readEffect],
   ["a deletion", deletePlan, deleted, deleteEffect],
 ] as [string, FsPlan, Json, FsEffect][])("%s is verified by its hashes", (_name, plan, raw, effect) => {
-  expect(fs.expect(raw, [effect], plan, {})).toEqual({ outcome: "verified", reasons: [] });
+  expect(fs.expect(raw, [effect], plan, {}, null)).toEqual({ outcome: "verified", reasons: [] });
 });
 
 test.each([
@@ -362,7 +363,7 @@ test.each([
 ] as [string, FsPlan, Json, FsEffect, string[]][])(
   "%s fails the verification",
   (_name, plan, raw, effect, reasons) => {
-    expect(fs.expect(raw, [effect], plan, {})).toEqual({ outcome: "verification_failed", reasons });
+    expect(fs.expect(raw, [effect], plan, {}, null)).toEqual({ outcome: "verification_failed", reasons });
   },
 );
 
