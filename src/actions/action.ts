@@ -2,6 +2,7 @@ import type { ObservedEffect } from "../core/effect.ts";
 import { LatchGateError } from "../core/errors.ts";
 import type { HttpAnswer } from "../core/host-call.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { Connections } from "../core/plan/connections.ts";
 import type { CallLimits, HttpPlan, Plan, PlanKind } from "../core/plan.ts";
 import { type Checked, checkParameters } from "./check.ts";
 import { judge, judgeEffect, type Verification } from "./expect/judge.ts";
@@ -50,6 +51,10 @@ export interface Action {
   readonly responseSchema: JsonObject | null;
   /** Host patterns that the manifest lists. */
   readonly egressHosts: readonly string[];
+  /** Names of its credentials. */
+  readonly secrets: readonly { readonly name: string; readonly required: boolean }[];
+  /** The endpoint of the configuration that it reaches; null for an action that reaches none. */
+  readonly connection: { readonly kind: keyof Connections; readonly name: string } | null;
   readonly maxima: { readonly requestBytes: number; readonly responseBytes: number };
   /** Why this manifest may replace a stricter one; null when it does not. */
   readonly overrideReason: string | null;
@@ -109,6 +114,9 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     paramsSchema,
     responseSchema,
     egressHosts: egressEntries(manifest.egress).map((entry) => entry.host),
+    secrets: manifest.auth.map(({ secret, required }) => ({ name: secret, required })),
+    connection:
+      manifest.database === undefined ? null : { kind: "database", name: manifest.database.connection },
     maxima: { requestBytes: limits.requestBytes, responseBytes: limits.responseBytes },
     overrideReason: manifest.override?.reason ?? null,
     source: { file: source.file, origin: source.origin },

@@ -39,6 +39,8 @@ export async function dispatch(gate: Gate, granted: Granted): Promise<Dispatched
     detail: messageOf(error),
     ...NOTHING_USED,
   }));
+  // What it knows of credentials goes with the door.
+  if ("logs" in ran) gate.componentLog.take(call, ran.logs, (message, cut) => door.scrubLine(message, cut));
   await door.close();
   const effects = door.effects();
   const { ioCalls, fuel, peakMemoryBytes } = ran.status === "overloaded" ? NOTHING_USED : ran;

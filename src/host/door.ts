@@ -60,6 +60,8 @@ export interface GuardedDoor extends HostDoor {
    * `close` alone: afterwards the door knows no credential any more, and rejects.
    */
   scrub(output: Json): Promise<Json>;
+  /** The same for one line of a component's log; `cut` says that its end is missing. */
+  scrubLine(line: string, cut: boolean): string;
   /**
    * One GET of the plan's read-back, after the effect has been confirmed: its answer, or the code of what kept it from
    * coming. It counts as a host call and leaves an effect of its own.
@@ -136,6 +138,10 @@ class Door implements GuardedDoor {
 
   async scrub(output: Json): Promise<Json> {
     return this.scrubber === null ? output : this.scrubber.json(output);
+  }
+
+  scrubLine(line: string, cut: boolean): string {
+    return this.scrubber === null ? line : this.scrubber.line(line, cut);
   }
 
   redactions(): number {

@@ -32,6 +32,7 @@ export async function stopGate(
   clearTimeout(late);
   await gate.host.close();
   await gate.sandbox.close();
+  await gate.componentLog.flush();
   await flushShed(gate);
   await gate.ledger.act("stopGate", { reason });
   if (anchoring !== null) {
