@@ -77,14 +77,18 @@ export class ComponentLog {
     this.send();
   }
 
-  /** Tells what was dropped and not yet told, and resolves when everything is written. */
-  async flush(): Promise<void> {
+  /** Tells what was dropped and not yet told; resolves when everything is written, or the reader has had his time. */
+  async flush(withinMs: number): Promise<void> {
     for (let oldest = this.windows.oldest(); oldest !== undefined; oldest = this.windows.oldest()) {
       this.windows.delete(oldest[0]);
       this.tellDropped(oldest[1]);
     }
     this.send();
-    while (this.writing !== null) await this.writing;
+    const { promise: late, resolve } = Promise.withResolvers<true>();
+    const timer = setTimeout(resolve, withinMs, true);
+    let over = false;
+    while (this.writing !== null && !over) over = (await Promise.race([this.writing, late])) === true;
+    clearTimeout(timer);
   }
 
   private window({ caller, action }: PlannedCall): Window {

@@ -79,7 +79,7 @@ test("what a component says is searched for credentials, under the caller's own 
   });
   // One of the output, four of the log, and that of the answer itself.
   expect(done.redactions).toBe(6);
-  await componentLog.flush();
+  await componentLog.flush(60_000);
   expect(logged.map(({ message }) => message)).toEqual([
     "found [redacted] [2J in [redacted]",
     `${"x".repeat(995)}[reda`,
