@@ -67,6 +67,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         recipients: sealed(effect.recipientsHash),
         recipient_count: effect.recipients,
         accepted: effect.accepted,
+        refused: effect.refused,
         status: effect.status,
         ...end,
       };
@@ -100,6 +101,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         response_bytes: effect.responseBytes,
         response: committed(effect.responseHash),
         etag: effect.etag,
+        version: effect.version,
         ...end,
       };
   }

@@ -129,6 +129,7 @@ export function mailRecord(plan: MailPlan): Writable<MailEffect> {
     recipientsHash: sha256Hex(recipients.map((recipient) => `${recipient}\n`).join("")),
     recipients: recipients.length,
     accepted: null,
+    refused: [],
     status: null,
     ...NOTHING_YET,
   };
@@ -167,6 +168,7 @@ export function storageRecord(plan: StoragePlan): Writable<StorageEffect> {
     responseBytes: 0,
     responseHash: null,
     etag: null,
+    version: null,
     ...NOTHING_YET,
   };
 }

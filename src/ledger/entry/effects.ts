@@ -66,6 +66,7 @@ const mail = closed({
   recipients: hash,
   recipient_count: integer,
   accepted: nullable(integer),
+  refused: list(integer),
   status: nullable(integer),
   ...end,
 });
@@ -99,6 +100,7 @@ const storage = closed({
   response_bytes: integer,
   response: nullable(hash),
   etag: nullable(name),
+  version: nullable(name),
   ...end,
 });
 

@@ -6,7 +6,7 @@ import { WireAgent, type WireBody } from "../wire-client.ts";
 import { type CiService, startCiService } from "./ci-service.ts";
 
 const TOKEN = "ci_0123456789abcdefXYZ";
-const FOLDER = join(ROOT, "docs/examples/deployment");
+const FOLDER = join(ROOT, "docs/examples/read-back");
 const file = (name: string) => readFileSync(join(FOLDER, name), "utf8");
 const CALL = { project: "shop", environment: "production", tag: "v1.4.2" };
 
@@ -73,7 +73,7 @@ async function deploy(params: object = CALL): Promise<Deployed> {
 }
 
 test("the page has the files of the example, word for word", () => {
-  const page = readFileSync(join(ROOT, "docs/deployments.md"), "utf8");
+  const page = readFileSync(join(ROOT, "docs/read-back.md"), "utf8");
   for (const name of readdirSync(FOLDER)) expect([name, page.includes(file(name))]).toEqual([name, true]);
 });
 
