@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { httpText } from "../actions/manifests.ts";
 import { type GateProcess, runBinary, startGate } from "../gate-process.ts";
+
+// Each run of the command starts runners, and lets some of them try to get out.
+setDefaultTimeout(120_000);
 
 let gate: GateProcess;
 
