@@ -262,15 +262,15 @@ test("where nothing is to be verified, a read may keep to itself what it read, b
     }),
   );
   const told = { ok: true, path: "notes/a", words: 1 };
-  expect(quiet.expect(told, [readEffect], readPlan, {}).outcome).toBe("unverifiable_declared");
-  expect(fs.expect(told, [readEffect], readPlan, {}).outcome).toBe("verification_failed");
+  expect(quiet.expect(told, [readEffect], readPlan, {}, null).outcome).toBe("unverifiable_declared");
+  expect(fs.expect(told, [readEffect], readPlan, {}, null).outcome).toBe("verification_failed");
   for (const wrong of [
     { hash: "sha256:00" },
     { content_base64: "aG8=" },
     { hash: null },
     { path: "notes/b" },
   ])
-    expect(quiet.expect({ ...told, ...wrong }, [readEffect], readPlan, {}).outcome).toBe(
+    expect(quiet.expect({ ...told, ...wrong }, [readEffect], readPlan, {}, null).outcome).toBe(
       "verification_failed",
     );
 });
