@@ -1,9 +1,12 @@
 import type { ObservedEffect } from "../core/effect.ts";
 import { LatchGateError } from "../core/errors.ts";
+import type { HttpAnswer } from "../core/host-call.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { CallLimits, Plan, PlanKind } from "../core/plan.ts";
+import type { Connections } from "../core/plan/connections.ts";
+import type { CallLimits, HttpPlan, Plan, PlanKind } from "../core/plan.ts";
 import { type Checked, checkParameters } from "./check.ts";
-import { judge, type Verification } from "./expect/judge.ts";
+import { judge, judgeEffect, type Verification } from "./expect/judge.ts";
+import { answerFaults } from "./expect/read-back.ts";
 import { type CompiledSchema, compileSchema } from "./json-schema.ts";
 import type { ManifestSource } from "./manifest.ts";
 import type { Manifest, RiskLevel } from "./manifest-schema.ts";
@@ -55,6 +58,10 @@ export interface Action {
   readonly responseSchema: JsonObject | null;
   /** Host patterns that the manifest lists. */
   readonly egressHosts: readonly string[];
+  /** Names of its credentials. */
+  readonly secrets: readonly { readonly name: string; readonly required: boolean }[];
+  /** The endpoint of the configuration that it reaches; null for an action that reaches none. */
+  readonly connection: { readonly kind: keyof Connections; readonly name: string } | null;
   readonly maxima: { readonly requestBytes: number; readonly responseBytes: number };
   /** Why this manifest may replace a stricter one; null when it does not. */
   readonly overrideReason: string | null;
@@ -68,8 +75,21 @@ export interface Action {
   task(plan: Plan): string;
   /** What the agent sees of a component's output. */
   shape(raw: Json): Json;
-  /** Judges the component's output as it came (not as shaped) and the host's record of it. */
-  expect(raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject): Verification;
+  /** Whether the effect is such that the plan's read-back may look for it. */
+  mayReadBack(raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject): boolean;
+  /** Whether an answer to the plan's read-back shows the effect. */
+  readsBack(answer: HttpAnswer, plan: HttpPlan): boolean;
+  /**
+   * Judges the component's output as it came (not as shaped) and the host's record of it, with what the last read-back
+   * brought.
+   */
+  expect(
+    raw: Json,
+    effects: readonly ObservedEffect[],
+    plan: Plan,
+    params: JsonObject,
+    readBack: HttpAnswer | null,
+  ): Verification;
   detail(): JsonObject;
   summaryRow(): JsonObject;
 }
@@ -84,7 +104,8 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   const limits = callLimits(manifest);
   const kind = kindOf(manifest);
   const planner = createPlanner(manifest);
-  return Object.freeze({
+  const expectation = { verify: manifest.verify, response };
+  return Object.freeze<Action>({
     id: manifest.id,
     version: manifest.version,
     summary: manifest.summary,
@@ -100,6 +121,8 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     paramsSchema,
     responseSchema,
     egressHosts: egressEntries(manifest.egress).map((entry) => entry.host),
+    secrets: manifest.auth.map(({ secret, required }) => ({ name: secret, required })),
+    connection: connectionOf(manifest),
     maxima: { requestBytes: limits.requestBytes, responseBytes: limits.responseBytes },
     overrideReason: manifest.override?.reason ?? null,
     source: { file: source.file, origin: source.origin },
@@ -110,8 +133,11 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     },
     task: (plan: Plan) => renderTask(plan, limits.timeoutMs),
     shape: (raw: Json) => shapeOutput(kind, manifest.response.headers, raw),
-    expect: (raw: Json, effects: readonly ObservedEffect[], plan: Plan, params: JsonObject) =>
-      judge({ verify: manifest.verify, response }, raw, effects, plan, params),
+    mayReadBack: (raw, effects, plan, params) =>
+      judgeEffect(expectation, raw, effects, plan, params).outcome === "verified",
+    readsBack: (answer, { readBack }) => readBack !== null && answerFaults(readBack, answer).length === 0,
+    expect: (raw, effects, plan, params, readBack) =>
+      judge(expectation, raw, effects, plan, params, readBack),
     detail: () => actionDetail(manifest, digest),
     summaryRow: () => summaryRow(manifest),
   });
@@ -126,6 +152,13 @@ function kindOf(manifest: Manifest): PlanKind {
   if (manifest.queue !== undefined) return "queue";
   if (manifest.storage !== undefined) return "storage";
   throw unchecked("no section");
+}
+
+function connectionOf({ database, smtp, queue, storage }: Manifest): Action["connection"] {
+  if (database !== undefined) return { kind: "database", name: database.connection };
+  if (smtp !== undefined) return { kind: "mail", name: smtp.connection };
+  if (queue !== undefined) return { kind: "queue", name: queue.connection };
+  return storage === undefined ? null : { kind: "storage", name: storage.connection };
 }
 
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;

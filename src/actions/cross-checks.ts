@@ -9,6 +9,7 @@ import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
 import { pathMarks } from "./plan-auth.ts";
 import { queueFindings, queueUses } from "./queue-checks.ts";
+import { readBackFindings } from "./read-back-checks.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { unknownKey } from "./schema-parts.ts";
 import { smtpFindings, smtpUses } from "./smtp-checks.ts";
@@ -39,6 +40,9 @@ export function crossCheck(manifest: Manifest): Finding[] {
     );
     findings.push(...authFindings(manifest, manifest.http, template.template, parameters));
     findings.push(...found.findings, ...egressFindings(manifest, manifest.http, template.template));
+    const back = readBackFindings(manifest, template.template, parameters);
+    uses.push(...back.uses);
+    findings.push(...back.findings);
     findings.push(...httpFindings(manifest.http));
   }
   if (manifest.fs !== undefined) {

@@ -6,6 +6,7 @@ import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
 import { databaseSection } from "./sections/database.ts";
 import { queueSection } from "./sections/queue.ts";
+import { assertion, readBackSection, statuses } from "./sections/read-back.ts";
 import { smtpSection } from "./sections/smtp.ts";
 import { storageSection } from "./sections/storage.ts";
 
@@ -98,14 +99,6 @@ const fs = closed({
   max_file_kb: whole(1, 65_536).default(1024),
 });
 
-const oneExpectation = exactlyOne(["equals", "type"]);
-
-const assertion = closed({
-  pointer: matching(/^(?:\/(?:[^~/]|~[01])*)*$/, "must be a json pointer such as /title (RFC 6901)"),
-  equals: json.optional(),
-  type: z.enum(["string", "number", "integer", "boolean", "object", "array", "null"]).optional(),
-}).refine(oneExpectation.check, oneExpectation.message);
-
 const between = closed({ min: whole(0, 1_000_000).default(0), max: whole(0, 1_000_000).optional() }).refine(
   ({ min, max }) => max === undefined || min <= max,
   { error: "min must not be above max" },
@@ -116,8 +109,11 @@ const verify = z.discriminatedUnion(
   [
     closed({
       kind: z.literal("http"),
-      status: z.array(whole(200, 599)).min(1).max(32).optional().describe("Any 2xx when absent."),
+      status: statuses.optional().describe("Any 2xx when absent."),
       assert: z.array(assertion).max(32).default([]),
+      read_back: readBackSection
+        .optional()
+        .describe("How the gate itself looks afterwards whether the effect is there."),
     }),
     closed({ kind: z.literal("fs_hash") }),
     closed({

@@ -142,7 +142,17 @@ function weakerVerification(before: Verify, after: Verify): string[] {
   const kept = new Set(after.assert.map(text));
   if (before.assert.some((assertion) => !kept.has(text(assertion))))
     found.push("weakens verification: drops an assertion");
+  // Another place, or other demands, may show less: whoever changes them says why.
+  if (before.read_back !== undefined && sightOf(after.read_back) !== sightOf(before.read_back))
+    found.push("weakens verification: drops or changes the read-back");
   return found;
+}
+
+/** What a read-back looks at, however often. */
+function sightOf(section: (Verify & { readonly kind: "http" })["read_back"]): string {
+  if (section === undefined) return "";
+  const { attempts: _, interval_ms: __, ...sight } = section;
+  return text(sight);
 }
 
 function text(assertion: object): string {

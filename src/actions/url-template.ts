@@ -1,6 +1,6 @@
 import { type PrimitiveValue, parseTemplate } from "url-template";
 import type { Json, JsonObject } from "../core/json.ts";
-import { parseTargetUrl, type TargetUrl, UrlError } from "../core/url.ts";
+import { hasDotSegment, parseTargetUrl, type TargetUrl, UrlError } from "../core/url.ts";
 import { PARAMETER_NAME } from "./names.ts";
 
 /** A URL template (RFC 6570, levels 1 to 3 and explode), with what of it is fixed. */
@@ -231,23 +231,4 @@ function parsed(text: string): ExpandedUrl {
 
 function refused(message: string): ExpandedUrl {
   return { ok: false, message };
-}
-
-const DECODING_ROUNDS = 8;
-
-/**
- * Whether some reader could find a `.` or `..` segment in a path: literal, percent-encoded, encoded several times,
- * between encoded slashes or backslashes. A text that is still changing after eight rounds counts as one.
- */
-function hasDotSegment(path: string): boolean {
-  let text = path;
-  for (let round = 0; round < DECODING_ROUNDS; round++) {
-    if (text.split(/[/\\]/).some((segment) => segment === "." || segment === "..")) return true;
-    const decoded = text.replace(/%([0-7][0-9a-f])/gi, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
-    );
-    if (decoded === text) return false;
-    text = decoded;
-  }
-  return true;
 }

@@ -4,15 +4,21 @@ import { projectPaths } from "../server/project-paths.ts";
 import { DIR_FLAG, defineCommand } from "./command.ts";
 import { EXIT } from "./exit-code.ts";
 import { hasColour, paint, printJson, printLine, safe } from "./output.ts";
+import { openIdentity, PASSPHRASE_FLAG } from "./secrets-identity.ts";
 
 const STYLE = { ok: "green", warning: "yellow", error: "red" } as const;
 
 export default defineCommand({
   meta: { name: "doctor", description: "Whether a gate could start here, and what its runners are held by" },
-  args: DIR_FLAG,
+  args: { ...DIR_FLAG, ...PASSPHRASE_FLAG },
   async run({ args }) {
     const project = findProject({ cwd: process.cwd(), env: process.env, dir: args.dir });
-    const results = await runChecks(project === null ? null : projectPaths(project.dir), process.env);
+    const results = await runChecks(
+      project === null ? null : projectPaths(project.dir),
+      process.env,
+      // Without a project there are no secrets, and nobody asks.
+      (config) => openIdentity(config, project?.dir ?? "", args["identity-passphrase-fd"]),
+    );
     const ok = results.every(({ level }) => level !== "error");
     if (args.json) await printJson({ ok, checks: results.map((result) => ({ ...result })) });
     else {

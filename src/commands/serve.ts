@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { stateDir } from "../client/state.ts";
 import { loadConfig } from "../config/load.ts";
 import { findProject, namedProject, PROJECT_FOLDER } from "../config/project.ts";
+import type { JsonObject } from "../core/json.ts";
 import { fingerprint } from "../keys/jwk.ts";
 import { boundaryNote } from "../server/boundary.ts";
 import { unsafeSettings } from "../server/evidence.ts";
@@ -11,7 +12,7 @@ import { type RunningServer, startServer } from "../server/start.ts";
 import { DIR_FLAG, defineCommand } from "./command.ts";
 import { EXIT } from "./exit-code.ts";
 import { createProject } from "./first-start.ts";
-import { note, printError, printJson, printLine } from "./output.ts";
+import { jsonText, note, printError, printJson, printLine } from "./output.ts";
 import { openIdentity, PASSPHRASE_FLAG } from "./secrets-identity.ts";
 
 export default defineCommand({
@@ -34,6 +35,7 @@ export default defineCommand({
       config,
       identity,
       report: (line) => note(`latchgate: ${line}`),
+      log: writeLog,
       onFatal: (error) => {
         printError(error, args.json);
         process.exit(EXIT.error);
@@ -67,6 +69,15 @@ export default defineCommand({
     return EXIT.done;
   },
 });
+
+/** One JSON object on each line of stderr. Who does not read it does not hold up calls: it is written aside. */
+async function writeLog(entries: readonly JsonObject[]): Promise<void> {
+  try {
+    await Bun.write(Bun.stderr, entries.map((entry) => `${jsonText(entry, false)}\n`).join(""));
+  } catch {
+    // Nobody listens on stderr; the log is for whoever does.
+  }
+}
 
 function describe(
   { gate, sockets, closedGrants }: RunningServer,

@@ -365,6 +365,15 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("Requests per second; the burst is the same number."),
+  log: z
+    .strictObject({
+      components: z
+        .enum(["debug", "info", "warn", "off"])
+        .default("info")
+        .describe("The least level of what components log that is written; off for nothing of it."),
+    })
+    .prefault({})
+    .describe("The operator's log: what `serve` writes to stderr, beside its own lines, as JSON."),
 });
 
 export type Config = z.infer<typeof configSchema>;

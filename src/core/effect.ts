@@ -27,3 +27,8 @@ export type ObservedEffect =
   | StorageEffect;
 
 export type EffectOf<K extends ObservedEffect["kind"]> = Extract<ObservedEffect, { readonly kind: K }>;
+
+/** The effect that was asked for, without the requests that only looked what came of it. */
+export function withoutReadBacks(effects: readonly ObservedEffect[]): readonly ObservedEffect[] {
+  return effects.filter((effect) => effect.kind !== "http" || effect.purpose === "effect");
+}

@@ -13,6 +13,7 @@ export type { FsOperation, FsPlan } from "./plan/fs.ts";
 export { type Header, HTTP_METHODS, type HttpMethod, type HttpPlan } from "./plan/http.ts";
 export type { MailPlan, MailServer } from "./plan/mail.ts";
 export type { QueuePlan } from "./plan/queue.ts";
+export type { PlannedAssertion, ReadBackPlan } from "./plan/read-back.ts";
 export type { StorageEndpoint, StoragePlan } from "./plan/storage.ts";
 
 /**

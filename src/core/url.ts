@@ -97,3 +97,22 @@ export function hostMatches(pattern: string, host: string): boolean {
 export function hasQueryParameter(query: string, name: string): boolean {
   return new URLSearchParams(query.replaceAll(";", "&")).has(name);
 }
+
+const DECODING_ROUNDS = 8;
+
+/**
+ * Whether some reader could find a `.` or `..` segment in a path: literal, percent-encoded, encoded several times,
+ * between encoded slashes or backslashes. A text that is still changing after eight rounds counts as one.
+ */
+export function hasDotSegment(path: string): boolean {
+  let text = path;
+  for (let round = 0; round < DECODING_ROUNDS; round++) {
+    if (text.split(/[/\\]/).some((segment) => segment === "." || segment === "..")) return true;
+    const decoded = text.replace(/%([0-7][0-9a-f])/gi, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    );
+    if (decoded === text) return false;
+    text = decoded;
+  }
+  return true;
+}

@@ -1,5 +1,6 @@
 import type { Action } from "../actions/index.ts";
 import type { ObservedEffect } from "../core/effect.ts";
+import type { HttpAnswer } from "../core/host-call.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { CallLimits, Plan } from "../core/plan.ts";
 import type { ProofBase } from "../identity/index.ts";
@@ -115,6 +116,8 @@ export interface Dispatched extends Granted {
   /** Code of what ended the run early; null when the component returned. */
   readonly ended: string | null;
   readonly effects: readonly ObservedEffect[];
+  /** What the last read-back brought; null without. */
+  readonly readBack: HttpAnswer | null;
   readonly ioCalls: number;
   /** Fuel used and most memory had, as the runner counted them; null when it never said. */
   readonly fuel: number | null;

@@ -2,6 +2,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Place } from "../sandbox/index.ts";
 import type { Dispatched, Granted } from "./call.ts";
 import type { Gate } from "./gate.ts";
+import { readBack } from "./read-back.ts";
 
 /**
  * Step 9: the only place where an effect can happen. A fresh instance runs the component; what it asks of the world
@@ -16,6 +17,7 @@ export async function dispatch(gate: Gate, granted: Granted, place: Place): Prom
       output: null,
       effects: [],
       redactions: 0,
+      readBack: null,
       ...NOTHING_USED,
       ended: String(signal.reason),
     };
@@ -28,20 +30,26 @@ export async function dispatch(gate: Gate, granted: Granted, place: Place): Prom
   const run = async () => {
     const task = call.action.task(plan);
     const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal }, place);
-    return ended.status === "ok" ? { ...ended, output: await door.scrub(ended.output) } : ended;
+    if (ended.status !== "ok") return ended;
+    const output = await door.scrub(ended.output);
+    const { answer, calls } = await readBack(gate, door, granted, output);
+    return { ...ended, output, readBack: answer, ioCalls: ended.ioCalls + calls };
   };
   const ran = await run().catch((error: unknown) => ({
     status: "internal_error" as const,
     detail: messageOf(error),
     ...NOTHING_USED,
   }));
+  // What it knows of credentials goes with the door.
+  if ("logs" in ran) gate.componentLog.take(call, ran.logs, (message, cut) => door.scrubLine(message, cut));
   await door.close();
   const effects = door.effects();
   const { ioCalls, fuel, peakMemoryBytes } = ran;
   const facts = { effects, ioCalls, fuel, peakMemoryBytes, redactions: door.redactions() };
-  if (ran.status === "ok") return { ...granted, output: ran.output, ended: null, ...facts };
+  if (ran.status === "ok")
+    return { ...granted, output: ran.output, ended: null, readBack: ran.readBack, ...facts };
   const ended = ran.status === "cancelled" && signal.aborted ? String(signal.reason) : codeOf(ran);
-  return { ...granted, output: null, ended, ...facts };
+  return { ...granted, output: null, ended, readBack: null, ...facts };
 }
 
 const NOTHING_USED = { ioCalls: 0, fuel: null, peakMemoryBytes: null };

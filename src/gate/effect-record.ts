@@ -11,6 +11,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
     case "http":
       return {
         kind: "http",
+        purpose: effect.purpose,
         method: effect.method,
         origin: effect.origin,
         target: commitUnder(salt, effect.target),

@@ -14,6 +14,7 @@ import type { TimestampAuthority } from "../ledger/anchor/timestamp/authority.ts
 import type { LedgerReader } from "../ledger/reader.ts";
 import type { PolicyEngine } from "../policy/contract.ts";
 import type { Sandbox } from "../sandbox/index.ts";
+import type { ComponentLog } from "./component-log.ts";
 import type { Ledger } from "./ledger.ts";
 import type { RunningCalls } from "./running.ts";
 import type { SessionRoots } from "./session-root.ts";
@@ -40,6 +41,7 @@ export interface Gate {
   readonly principals: PrincipalDirectory;
   readonly running: RunningCalls;
   readonly shed: Shed;
+  readonly componentLog: ComponentLog;
   /** Folder for file actions, canonical. */
   readonly fsRoot: string;
   /** The folders, canonical, at or below which a session's folder lies: {@link fsRoot} and those of `[fs] allowed_roots`. */

@@ -1,4 +1,4 @@
-import type { ObservedEffect } from "../core/effect.ts";
+import { type ObservedEffect, withoutReadBacks } from "../core/effect.ts";
 import { isJsonObject } from "../core/json.ts";
 import type { Dispatched, ReceiptStatus, Verified } from "./call.ts";
 
@@ -7,11 +7,13 @@ import type { Dispatched, ReceiptStatus, Verified } from "./call.ts";
  * the component says counts for nothing that the host did not see.
  */
 export function verify(ran: Dispatched): Verified {
-  const reached = farthest(ran.effects);
+  // Whether and how something happened is told by the effect; what came of it, by the read-backs.
+  const effects = withoutReadBacks(ran.effects);
+  const reached = farthest(effects);
   const dispatched = reached === "none" ? "no" : reached === "maybe" ? "unknown" : "yes";
   const confirmed = reached === "confirmed";
   const base = { ...ran, dispatched, confirmed } as const;
-  const hostError = ran.effects.findLast((effect) => effect.error !== null)?.error ?? null;
+  const hostError = effects.findLast((effect) => effect.error !== null)?.error ?? null;
   if (ran.ended !== null || ran.output === null) {
     const error = ran.ended ?? "invalid_output";
     return {
@@ -34,7 +36,7 @@ export function verify(ran: Dispatched): Verified {
       error: hostError ?? claimed ?? "no_effect",
     };
   const answer = action.shape(ran.output);
-  const verification = action.expect(ran.output, ran.effects, plan, params);
+  const verification = action.expect(ran.output, ran.effects, plan, params, ran.readBack);
   const withheld = action.risk.level === "high" || action.risk.level === "critical";
   switch (verification.outcome) {
     case "rejected_response":

@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { HostErrorCode, ObservedEffect } from "../core/effect.ts";
-import type { HostAnswer, HostCall, HostDoor } from "../core/host-call.ts";
+import type { HostAnswer, HostCall, HostDoor, HttpAnswer } from "../core/host-call.ts";
 import type { Json } from "../core/json.ts";
 import {
   type CallLimits,
@@ -16,6 +16,7 @@ import { type Opened, openSecrets } from "./credentials/open.ts";
 import { sensitiveValues } from "./credentials/values.ts";
 import { failureOf, HostFailure } from "./failure.ts";
 import type { JobCredentials } from "./http/broker.ts";
+import { readBackRequest, readBackUrl } from "./http/read-back.ts";
 import { equalsPlan } from "./plan-match.ts";
 import {
   databaseRecord,
@@ -59,6 +60,13 @@ export interface GuardedDoor extends HostDoor {
    * `close` alone: afterwards the door knows no credential any more, and rejects.
    */
   scrub(output: Json): Promise<Json>;
+  /** The same for one line of a component's log; `cut` says that its end is missing. */
+  scrubLine(line: string, cut: boolean): string;
+  /**
+   * One GET of the plan's read-back, after the effect has been confirmed: its answer, or the code of what kept it from
+   * coming. It counts as a host call and leaves an effect of its own.
+   */
+  readBack(): Promise<HttpAnswer | HostErrorCode>;
   /** In how many places a credential has been taken out so far, answers and `scrub` together. */
   redactions(): number;
 }
@@ -88,12 +96,15 @@ class Door implements GuardedDoor {
   private readonly onClosed: (() => void) | undefined;
   private readonly controller = new AbortController();
   private readonly records: ObservedEffect[] = [];
-  private readonly underWay = new Set<Promise<HostAnswer>>();
+  private readonly underWay = new Set<Promise<unknown>>();
   private readonly timer: ReturnType<typeof setTimeout>;
   private readonly onAbort = () => this.shut("cancelled");
   private calls = 0;
   private used = false;
   private scrubber: Scrubber | null = null;
+  /** Body of the answer to the effect, where a read-back may need values of it. */
+  private answered: Uint8Array | null = null;
+  private readBackHits = 0;
 
   constructor(request: DoorRequest, deps: HostDeps, onClosed: (() => void) | undefined) {
     this.request = request;
@@ -109,7 +120,14 @@ class Door implements GuardedDoor {
   }
 
   call(call: HostCall): Promise<HostAnswer> {
-    const work = this.answer(call);
+    return this.tracked(this.answer(call));
+  }
+
+  readBack(): Promise<HttpAnswer | HostErrorCode> {
+    return this.tracked(this.look());
+  }
+
+  private tracked<T>(work: Promise<T>): Promise<T> {
     this.underWay.add(work);
     return work.finally(() => this.underWay.delete(work));
   }
@@ -122,8 +140,12 @@ class Door implements GuardedDoor {
     return this.scrubber === null ? output : this.scrubber.json(output);
   }
 
+  scrubLine(line: string, cut: boolean): string {
+    return this.scrubber === null ? line : this.scrubber.line(line, cut);
+  }
+
   redactions(): number {
-    return this.scrubber?.hits ?? 0;
+    return (this.scrubber?.hits ?? 0) + this.readBackHits;
   }
 
   async close(): Promise<void> {
@@ -139,11 +161,52 @@ class Door implements GuardedDoor {
     this.controller.abort(new HostFailure(code, "the call is over"));
   }
 
-  private async answer(call: HostCall): Promise<HostAnswer> {
+  /** Why nothing happens any more; null while something may. */
+  private over(): HostErrorCode | null {
     // The timer may be late when the loop was busy; the clock is not.
     if (this.deps.clock.monotonic() >= this.request.deadline) this.shut("deadline");
     const { signal } = this.controller;
-    if (signal.aborted) return { kind: call.kind, err: failureOf(signal.reason, "cancelled").code };
+    return signal.aborted ? failureOf(signal.reason, "cancelled").code : null;
+  }
+
+  private async look(): Promise<HttpAnswer | HostErrorCode> {
+    const over = this.over();
+    if (over !== null) return over;
+    const { plan, limits, action } = this.request;
+    const { answered } = this;
+    if (plan.kind !== "http" || plan.readBack === null || answered === null) return "not_granted";
+    this.calls += 1;
+    if (this.calls > limits.ioCalls) return "io_budget_exceeded";
+    const { signal } = this.controller;
+    const asked = readBackRequest(plan, plan.readBack);
+    let record = httpRecord(asked, "read_back");
+    const at = this.records.push(record) - 1;
+    try {
+      const request = { ...asked, url: readBackUrl(plan.readBack, answered) };
+      record = httpRecord(request, "read_back");
+      this.records[at] = record;
+      return await this.withSecrets(request, signal, async (opened, scrubber) => {
+        const credentials = this.credentials(request, opened, scrubber);
+        const job = { plan: request, action, limits, timeoutMs: 0, signal, record, credentials };
+        try {
+          return await this.deps.brokers.http.perform(job);
+        } finally {
+          record.scrubbed = scrubber?.hits ?? 0;
+          this.readBackHits += record.scrubbed;
+          // Nothing but the answer itself is searched for it, and that has been.
+          scrubber?.clear();
+        }
+      });
+    } catch (thrown) {
+      record.error = failureOf(thrown, unforeseen(record)).code;
+      return record.error;
+    }
+  }
+
+  private async answer(call: HostCall): Promise<HostAnswer> {
+    const over = this.over();
+    if (over !== null) return { kind: call.kind, err: over };
+    const { signal } = this.controller;
     const refusal = this.refusal(call);
     if (refusal !== null) {
       // A component may ask for ever: beyond the budget only the first refusal is kept.
@@ -155,7 +218,10 @@ class Door implements GuardedDoor {
     const { record, run } = this.work(call);
     this.records.push(record);
     try {
-      return await this.withSecrets(signal, run);
+      return await this.withSecrets(this.request.plan, signal, (opened, scrubber) => {
+        this.scrubber = scrubber;
+        return run(opened);
+      });
     } catch (thrown) {
       const failure = failureOf(thrown, unforeseen(record));
       record.error = failure.code;
@@ -164,19 +230,19 @@ class Door implements GuardedDoor {
   }
 
   /** Values are open for the length of one effect; what searches for them stays until the door closes. */
-  private async withSecrets(
+  private async withSecrets<T>(
+    plan: Plan,
     signal: AbortSignal,
-    run: (opened: Opened) => Promise<HostAnswer>,
-  ): Promise<HostAnswer> {
-    const { plan, caller, secrets: granted } = this.request;
+    run: (opened: Opened, scrubber: Scrubber | null) => Promise<T>,
+  ): Promise<T> {
+    const { caller, secrets: granted } = this.request;
     const login = plan.kind === "http" ? this.deps.brokers.http.proxySecret : null;
     const own = login === null ? [] : [login];
     const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
     const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
     try {
       const values = sensitiveValues(plan, own, opened);
-      if (values.length > 0) this.scrubber = new Scrubber(values);
-      return await run(opened);
+      return await run(opened, values.length > 0 ? new Scrubber(values) : null);
     } finally {
       opened.secrets.release();
     }
@@ -202,9 +268,10 @@ class Door implements GuardedDoor {
         const record = httpRecord(plan);
         const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
         const run = async (opened: Opened): Promise<HostAnswer> => {
-          const credentials = this.credentials(plan, opened);
+          const credentials = this.credentials(plan, opened, this.scrubber);
           try {
             const ok = await http.perform({ plan, action, limits, timeoutMs, signal, record, credentials });
+            if (plan.readBack !== null) this.answered = ok.body;
             return { kind: "http.request", ok };
           } finally {
             record.scrubbed = credentials?.scrubber.hits ?? 0;
@@ -227,8 +294,11 @@ class Door implements GuardedDoor {
     }
   }
 
-  private credentials(plan: HttpPlan, { names, secrets }: Opened): JobCredentials | null {
-    const { scrubber } = this;
+  private credentials(
+    plan: HttpPlan,
+    { names, secrets }: Opened,
+    scrubber: Scrubber | null,
+  ): JobCredentials | null {
     if (scrubber === null) return null;
     const { tenant, principal } = this.request.caller;
     const bindings = plan.secrets.filter(({ secret }) => names.has(secret));

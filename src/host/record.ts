@@ -62,10 +62,11 @@ export function refusalOf(plan: Plan, error: NonNullable<ObservedEffect["error"]
 
 const NOTHING_YET = { reached: "none", error: null } as const;
 
-export function httpRecord(plan: HttpPlan): Writable<HttpEffect> {
+export function httpRecord(plan: HttpPlan, purpose: HttpEffect["purpose"] = "effect"): Writable<HttpEffect> {
   const { origin, target } = place(plan.url);
   return {
     kind: "http",
+    purpose,
     method: plan.method,
     origin,
     target,

@@ -4,8 +4,10 @@ import type { LogLevel } from "./wit/world.ts";
 
 export interface LogLine {
   readonly level: LogLevel;
-  /** One line without control characters. The component wrote it. */
+  /** As the component wrote it, with whatever characters. */
   readonly message: string;
+  /** Whether it was longer. */
+  readonly cut: boolean;
 }
 
 /** What is known of every call that was taken on, however it ended. */

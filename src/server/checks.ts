@@ -1,11 +1,14 @@
+import { dirname } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { LatchGateError, messageOf } from "../core/errors.ts";
 import { selfCommand } from "../core/self.ts";
 import { examineRunner, LAYER_TEXT, LAYERS, probeLock } from "../sandbox/index.ts";
+import type { IdentitySource } from "../secrets/identity.ts";
 import { policyFindings, readPolicy } from "./policy.ts";
 import type { projectPaths } from "./project-paths.ts";
 import { readRegistry } from "./registry.ts";
+import { connectionFindings, type Finding, secretFindings } from "./secret-checks.ts";
 
 /** What one check found: that something is as it should be, or what is wrong with it and how badly. */
 export interface CheckResult {
@@ -23,6 +26,8 @@ export interface CheckContext {
   readonly paths: ReturnType<typeof projectPaths> | null;
   /** Null when there is none or it does not load, which is a result of its own. */
   readonly config: Config | null;
+  /** What opens the secrets file; asked for when there is one. */
+  readonly identity: (config: Config) => Promise<IdentitySource>;
 }
 
 interface Check {
@@ -36,15 +41,18 @@ const CHECKS: readonly Check[] = [
   { name: "sandbox", run: checkSandbox },
   { name: "sandbox probe", run: checkProbe },
   { name: "policy data", run: checkPolicy },
+  { name: "secrets", run: checkSecrets },
+  { name: "connections", run: checkConnections },
 ];
 
 /** The rules that `serve` starts by, tried without starting. Never throws for what it finds. */
 export async function runChecks(
   paths: ReturnType<typeof projectPaths> | null,
   env: Readonly<Record<string, string | undefined>>,
+  identity: CheckContext["identity"],
 ): Promise<readonly CheckResult[]> {
   const { config, result } = checkConfig(paths, env);
-  const context = { paths, config };
+  const context = { paths, config, identity };
   const results: CheckResult[] = [result];
   for (const { name, run } of CHECKS)
     try {
@@ -115,4 +123,15 @@ async function checkPolicy({ paths, config }: CheckContext): Promise<readonly Om
   const findings = policyFindings((await readPolicy(paths.policyData)).data, registry);
   if (findings.length === 0) return [good(`fits the ${registry.list().length} registered actions`)];
   return findings.map(({ code, text }) => ({ level: "warning", code, text, hint: null }));
+}
+
+async function checkSecrets({ paths, config, identity }: CheckContext): Promise<readonly Finding[]> {
+  if (paths === null || config === null) return [];
+  const registry = await readRegistry(config, paths.actions);
+  return secretFindings(config, dirname(paths.config), registry, () => identity(config));
+}
+
+async function checkConnections({ paths, config }: CheckContext): Promise<readonly Finding[]> {
+  if (paths === null || config === null) return [];
+  return connectionFindings(config, dirname(paths.config), await readRegistry(config, paths.actions));
 }

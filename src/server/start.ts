@@ -3,7 +3,9 @@ import type { Config } from "../config/schema.ts";
 import { forwardClock, systemClock } from "../core/clock.ts";
 import { type LatchGateError, messageOf } from "../core/errors.ts";
 import { uuidv7Maker } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
 import { VERSION } from "../core/version.ts";
+import { ComponentLog } from "../gate/component-log.ts";
 import type { Gate } from "../gate/gate.ts";
 import { Ledger } from "../gate/ledger.ts";
 import { RunningCalls } from "../gate/running.ts";
@@ -44,6 +46,8 @@ export interface StartOptions {
   readonly identity: IdentitySource;
   /** One line for the operator about something that went wrong while serving. */
   readonly report: (line: string) => void;
+  /** Entries of the operator's log. */
+  readonly log: (entries: readonly JsonObject[]) => Promise<void>;
   /** Called when the ledger can't be written any more and the gate has answered what it had. */
   readonly onFatal: (error: LatchGateError) => void;
 }
@@ -72,7 +76,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 
   async function assemble(
-    { report, onFatal, identity }: StartOptions,
+    { report, log, onFatal, identity }: StartOptions,
     at: ReturnType<typeof projectPaths>,
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
@@ -150,6 +154,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       principals: principalDirectory(config),
       running: new RunningCalls(),
       shed: new Shed(clock.now, config.limits.denials_per_minute),
+      componentLog: new ComponentLog({ clock: systemClock, level: config.log.components, write: log }),
       fsRoot: fsRoots[0],
       fsRoots,
       sessionRoots: new SessionRoots(reader),

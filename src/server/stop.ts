@@ -6,7 +6,7 @@ import type { Front } from "./front/index.ts";
 /** How long witnesses have for the last checkpoint. What they miss is sent to them first thing at the next start. */
 const LAST_ANCHOR_MS = 5_000;
 
-/** How long a call that was cut off at the deadline has to tell its caller. */
+/** How long a call that was cut off at the deadline has to tell its caller, and a log to be read. */
 const LAST_WORDS_MS = 1_000;
 
 /**
@@ -32,6 +32,7 @@ export async function stopGate(
   clearTimeout(late);
   await gate.host.close();
   await gate.sandbox.close();
+  await gate.componentLog.flush(LAST_WORDS_MS);
   await flushShed(gate);
   await gate.ledger.act("stopGate", { reason });
   if (anchoring !== null) {

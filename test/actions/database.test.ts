@@ -272,7 +272,7 @@ describe("what came of a statement", () => {
   };
   const claim = { ok: true, row_count: 1, affected: 0, rows };
   const judged = (raw: Json, changes: Partial<DatabaseEffect> = {}) =>
-    action.expect(raw, [{ ...effect, ...changes }], plan, {});
+    action.expect(raw, [{ ...effect, ...changes }], plan, {}, null);
 
   test("is verified by the host's record", () => {
     expect(judged(claim)).toEqual({ outcome: "verified", reasons: [] });

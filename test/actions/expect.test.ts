@@ -20,6 +20,7 @@ function httpPlan(action: Action): HttpPlan {
 
 const effectOf = (plan: HttpPlan, changes: Partial<HttpEffect> = {}): HttpEffect => ({
   kind: "http",
+  purpose: "effect",
   method: plan.method,
   origin: "https://api.example.com",
   target: "/repos/r/issues",
@@ -53,7 +54,7 @@ function judge(
   effects: readonly ObservedEffect[],
   params = request,
 ): Verification {
-  return action.expect(raw, effects, httpPlan(action), params);
+  return action.expect(raw, effects, httpPlan(action), params, null);
 }
 
 const plain = verifying({});
@@ -261,15 +262,15 @@ test("where nothing is to be verified, a read may keep to itself what it read, b
     }),
   );
   const told = { ok: true, path: "notes/a", words: 1 };
-  expect(quiet.expect(told, [readEffect], readPlan, {}).outcome).toBe("unverifiable_declared");
-  expect(fs.expect(told, [readEffect], readPlan, {}).outcome).toBe("verification_failed");
+  expect(quiet.expect(told, [readEffect], readPlan, {}, null).outcome).toBe("unverifiable_declared");
+  expect(fs.expect(told, [readEffect], readPlan, {}, null).outcome).toBe("verification_failed");
   for (const wrong of [
     { hash: "sha256:00" },
     { content_base64: "aG8=" },
     { hash: null },
     { path: "notes/b" },
   ])
-    expect(quiet.expect({ ...told, ...wrong }, [readEffect], readPlan, {}).outcome).toBe(
+    expect(quiet.expect({ ...told, ...wrong }, [readEffect], readPlan, {}, null).outcome).toBe(
       "verification_failed",
     );
 });
@@ -281,7 +282,7 @@ test.each([
   ["a read", readPlan, didRead, readEffect],
   ["a deletion", deletePlan, deleted, deleteEffect],
 ] as [string, FsPlan, Json, FsEffect][])("%s is verified by its hashes", (_name, plan, raw, effect) => {
-  expect(fs.expect(raw, [effect], plan, {})).toEqual({ outcome: "verified", reasons: [] });
+  expect(fs.expect(raw, [effect], plan, {}, null)).toEqual({ outcome: "verified", reasons: [] });
 });
 
 test.each([
@@ -386,7 +387,7 @@ test.each([
 ] as [string, FsPlan, Json, FsEffect, string[]][])(
   "%s fails the verification",
   (_name, plan, raw, effect, reasons) => {
-    expect(fs.expect(raw, [effect], plan, {})).toEqual({ outcome: "verification_failed", reasons });
+    expect(fs.expect(raw, [effect], plan, {}, null)).toEqual({ outcome: "verification_failed", reasons });
   },
 );
 

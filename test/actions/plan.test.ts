@@ -48,6 +48,7 @@ test("an http plan is exact: method, url, headers in order, body bytes, hosts, r
     hosts: ["api.example.com"],
     response_headers: ["content-type", "location"],
     secrets: [],
+    read_back: null,
   });
   expect(result.unresolved).toEqual({ hosts: [], paths: [] });
   expect(result.policyParams).toEqual({ repo: "a/b", text: null });

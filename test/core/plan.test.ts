@@ -7,6 +7,21 @@ import { databasePlan, fsPlan, httpPlan, mailPlan, queuePlan, storagePlan } from
 const PLANS: readonly Plan[] = [
   httpPlan({ body: Buffer.from([0, 255]) }),
   httpPlan(),
+  httpPlan({
+    readBack: {
+      url: "https://api.example.com/items/%7Bitem%7D",
+      values: [{ name: "item", pointer: "/id" }],
+      headers: [["accept", "application/json"]],
+      secrets: [],
+      status: [200],
+      assert: [
+        { pointer: "/a", equals: { deep: [1, null] } },
+        { pointer: "/b", type: "string" },
+      ],
+      attempts: 3,
+      intervalMs: 500,
+    },
+  }),
   fsPlan("/srv", { operation: "overwrite", content: Buffer.from("x"), expectedBeforeHash: "ab" }),
   fsPlan("/srv"),
   databasePlan(),

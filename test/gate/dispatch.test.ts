@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
-import type { Json } from "../../src/core/json.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import type { Json, JsonObject } from "../../src/core/json.ts";
 import type { Granted } from "../../src/gate/call.ts";
+import { ComponentLog } from "../../src/gate/component-log.ts";
 import { dispatch } from "../../src/gate/dispatch.ts";
 import type { Gate } from "../../src/gate/gate.ts";
 import { createHost } from "../../src/host/index.ts";
@@ -35,15 +37,28 @@ test("what a component says is searched for credentials, under the caller's own 
     format: "Bearer {secret}",
   } as const;
   const plan = httpPlan({ secrets: [{ ...binding, origin: "https://api.example.com", required: true }] });
+  const say = (message: string, cut = false) => ({ level: "info", message, cut }) as const;
+  // Where the limit of a line would cut a credential, and where the pipe's limit has.
+  const logs = [
+    say(`found ${TOKEN}\u001b[2J in ${Buffer.from(TOKEN).toString("hex")}`),
+    say(`${"x".repeat(995)}${TOKEN}`),
+    say(`${"y".repeat(20)}${TOKEN.slice(0, -1)}`, true),
+    say("a line that ends like any other: t"),
+  ];
   /** Decodes what an answer holds in a coding within a coding, which no search of the answer can see. */
   const run = async ({ door }: RunRequest) => {
     const answer = await door.call(callFor(plan));
     if (!("ok" in answer) || answer.kind !== "http.request") throw new Error("no answer");
     const body = JSON.parse(Buffer.from(answer.ok.body).toString()) as { readonly twice: string };
     const output: Json = { body: Buffer.from(answer.ok.body).toString(), found: atob(atob(body.twice)) };
-    return { status: "ok", output, ioCalls: 1 };
+    return { status: "ok", output, ioCalls: 1, logs };
   };
-  const gate = { host, sandbox: { run } } as unknown as Gate; // no more of it is looked at
+  const logged: JsonObject[] = [];
+  const write = async (entries: readonly JsonObject[]) => {
+    logged.push(...entries);
+  };
+  const componentLog = new ComponentLog({ clock: systemClock, level: "info", write });
+  const gate = { host, sandbox: { run }, componentLog } as unknown as Gate; // no more of it is looked at
   const granted = {
     call: {
       plan,
@@ -63,7 +78,15 @@ test("what a component says is searched for credentials, under the caller's own 
     body: JSON.stringify({ plain: "[redacted]", twice }),
     found: "key=[redacted]",
   });
-  expect(done.redactions).toBe(2);
+  // One of the output, four of the log, and that of the answer itself.
+  expect(done.redactions).toBe(6);
+  await componentLog.flush(60_000);
+  expect(logged.map(({ message }) => message)).toEqual([
+    "found [redacted] [2J in [redacted]",
+    `${"x".repeat(995)}[reda`,
+    `${"y".repeat(20)}[redacted]`,
+    "a line that ends like any other: t",
+  ]);
   expect(done.effects).toMatchObject([{ secrets: ["TOKEN"], scrubbed: 1, reached: "confirmed" }]);
   expect(source.requests).toMatchObject([{ tenant: "acme", principal: "uid:7" }]);
 });

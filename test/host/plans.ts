@@ -31,6 +31,7 @@ export function httpPlan(changes: Partial<HttpPlan> = {}): HttpPlan {
     hosts: ["api.example.com"],
     responseHeaders: ["content-type"],
     secrets: [],
+    readBack: null,
     ...changes,
   };
 }

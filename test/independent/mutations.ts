@@ -98,6 +98,7 @@ const EDITS: readonly ((text: string) => string)[] = [
   (text) => text.replace(/"decision":"[a-z_]+"/, '"decision":"approve"'),
   (text) => text.replace(/"(hosts|paths|connections|approvers|effects|reasons)":\[[^\]]+\]/, '"$1":[]'),
   (text) => text.replace(/"quorum":1/, '"quorum":2'),
+  (text) => text.replace(/"purpose":"effect"/, '"purpose":"read_back"'),
   (text) => text.replace(/"(jkt|kid|previous_kid)":"./, '"$1":"~'),
   // What the recovery key has said of another key is not for the key that takes over to change.
   (text) => revised(text, (text) => text.replace(/"size":(\d+)/, (_, size) => `"size":${Number(size) - 1}`)),

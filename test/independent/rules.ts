@@ -95,7 +95,11 @@ export class Rules {
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
       const { hosts, paths, connections, secrets } = grant.entry.granted;
-      for (const { kind, origin, path, connection, reached, secrets: sent = [] } of entry.effects) {
+      let answered: string | null = null;
+      for (const effect of entry.effects) {
+        const { kind, origin, path, connection, reached, purpose, method, secrets: sent = [] } = effect;
+        rule(purpose !== "read_back" || (method === "GET" && origin === answered), "read-back of no effect");
+        if (purpose === "effect" && reached === "confirmed") answered = origin;
         const known = reached === "none" || sent.every((name: string) => secrets.includes(name));
         rule(known, "credential outside");
         const [granted, wanted] =

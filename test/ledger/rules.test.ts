@@ -181,6 +181,37 @@ const RULES: readonly Broken[] = [
     detail: "a credential that was not granted",
   },
   {
+    what: "a read-back of nothing",
+    target: () => nth("call.receipt", 0, overHttp),
+    change: (body) =>
+      Object.assign(inner(inner(body, "effects"), "0"), { purpose: "read_back", method: "GET" }),
+    detail: "a read-back of no effect of the call",
+  },
+  {
+    what: "a second write that calls itself a read-back",
+    target: () => nth("call.receipt", 0, overHttp),
+    change: (body) => {
+      const effects = body.effects as Body[]; // by its schema
+      effects.push({ ...effects[0], purpose: "read_back", method: "POST" });
+    },
+    detail: "a read-back of no effect of the call",
+  },
+  {
+    what: "a read-back elsewhere",
+    target: () => nth("call.receipt", 0, overHttp),
+    change: (body) => {
+      const effects = body.effects as Body[]; // as above
+      const there = {
+        purpose: "read_back",
+        method: "GET",
+        origin: "https://elsewhere.example",
+        reached: "none",
+      };
+      effects.push({ ...effects[0], ...there });
+    },
+    detail: "a read-back of no effect of the call",
+  },
+  {
     what: "a file that was not granted",
     target: () => nth("call.receipt", 0, onFiles),
     change: (body) => Object.assign(inner(inner(body, "effects"), "0"), { path: OTHER }),

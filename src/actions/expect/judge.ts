@@ -1,17 +1,17 @@
-import { canonicalJson } from "../../core/canonical-json.ts";
-import type { ObservedEffect } from "../../core/effect.ts";
-import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts";
-import { resolvePointer } from "../../core/json-pointer.ts";
+import { type ObservedEffect, withoutReadBacks } from "../../core/effect.ts";
+import type { HttpAnswer } from "../../core/host-call.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
 import type { Plan } from "../../core/plan.ts";
-import { fillJson } from "../body-template.ts";
 import type { CompiledSchema } from "../json-schema.ts";
 import type { Verify } from "../manifest-schema.ts";
 import { contentOf, type HttpOutput, readHttpOutput } from "../output.ts";
+import { assertionFaults, filledAssertions } from "./assertions.ts";
 import { databaseFaults } from "./database.ts";
 import { fsFaults } from "./fs.ts";
 import { httpFaults } from "./http.ts";
 import { mailFaults } from "./mail.ts";
 import { queueFaults } from "./queue.ts";
+import { readBackFaults } from "./read-back.ts";
 import { storageFaults } from "./storage.ts";
 
 /**
@@ -34,9 +34,10 @@ export interface Expectation {
 }
 
 /**
- * Judges what happened by the host's own record.
+ * Judges what happened by the host's own record: the effect, and what the gate found when it looked for it.
  *
  * @param raw the component's output as it came, not as shaped: its body is checked against the observed hash
+ * @param found what the last read-back brought; null without one
  */
 export function judge(
   expectation: Expectation,
@@ -44,7 +45,24 @@ export function judge(
   effects: readonly ObservedEffect[],
   plan: Plan,
   params: JsonObject,
+  found: HttpAnswer | null,
 ): Verification {
+  const verification = judgeEffect(expectation, raw, effects, plan, params);
+  const planned = plan.kind === "http" ? plan.readBack : null;
+  if (planned === null || verification.outcome !== "verified") return verification;
+  const reasons = readBackFaults(planned, found, effects);
+  return reasons.length === 0 ? verification : { outcome: "verification_failed", reasons };
+}
+
+/** The same without what a read-back tells. */
+export function judgeEffect(
+  expectation: Expectation,
+  raw: Json,
+  observed: readonly ObservedEffect[],
+  plan: Plan,
+  params: JsonObject,
+): Verification {
+  const effects = withoutReadBacks(observed);
   const { verify } = expectation;
   const output = plan.kind === "http" ? readHttpOutput(raw) : null;
   if (expectation.response !== null) {
@@ -61,7 +79,7 @@ export function judge(
     const [effect] = effects;
     if (effect?.kind === "http" && !statusExpected(verify, effect.status))
       reasons.push(`the status ${effect.status ?? "is missing and"} was not expected`);
-    reasons.push(...assertionFaults(verify, output, params));
+    reasons.push(...assertionFaults(filledAssertions(verify.assert, params), output));
   }
   if (verify.kind === "database") {
     const [effect] = effects;
@@ -142,33 +160,4 @@ function kindFaults(
     case "storage":
       return effect.kind === "storage" ? storageFaults(effect, plan, raw) : OTHER_KIND;
   }
-}
-
-function assertionFaults(verify: Verify, output: HttpOutput | null, params: JsonObject): string[] {
-  if (verify.kind !== "http" || verify.assert.length === 0) return [];
-  const content = output === null ? null : contentOf(output);
-  if (content === null || !("json" in content))
-    return ["the response is not json, so nothing in it can be asserted"];
-  const faults: string[] = [];
-  for (const assertion of verify.assert) {
-    const found = resolvePointer(content.json, assertion.pointer);
-    if (assertion.type !== undefined) {
-      if (found === undefined || !hasType(found, assertion.type))
-        faults.push(`${assertion.pointer} is not of type ${assertion.type}`);
-      continue;
-    }
-    const wanted = fillJson(assertion.equals as Json, params); // part of a manifest, which came from JSON values
-    // An optional parameter that was not given expects nothing.
-    if (wanted !== undefined && (found === undefined || canonicalJson(found) !== canonicalJson(wanted)))
-      faults.push(`${assertion.pointer} does not have the expected value`);
-  }
-  return faults;
-}
-
-function hasType(value: Json, type: string): boolean {
-  if (type === "null") return value === null;
-  if (type === "array") return Array.isArray(value);
-  if (type === "object") return isJsonObject(value);
-  if (type === "integer") return Number.isInteger(value);
-  return typeof value === type;
 }

@@ -3,6 +3,8 @@ import type { EffectEnd } from "./reached.ts";
 
 export interface HttpEffect extends EffectEnd {
   readonly kind: "http";
+  /** The planned request, or one that the gate made by itself afterwards to see what came of it. */
+  readonly purpose: "effect" | "read_back";
   readonly method: HttpMethod;
   /** `scheme://host[:port]`. */
   readonly origin: string;

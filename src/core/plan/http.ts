@@ -1,5 +1,6 @@
 import type { JsonObject } from "../json.ts";
 import type { SecretBinding } from "../secret-binding.ts";
+import { type ReadBackPlan, readBackFromJson, readBackToJson } from "./read-back.ts";
 import { decodeBytes, encodeBytes } from "./stored-bytes.ts";
 
 export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
@@ -21,6 +22,8 @@ export interface HttpPlan {
   readonly responseHeaders: readonly string[];
   /** Credentials that the broker puts in, by name; `url`, `headers` and `body` are without them. */
   readonly secrets: readonly SecretBinding[];
+  /** Null where the answer to the request is all that is looked at. */
+  readonly readBack: ReadBackPlan | null;
 }
 
 export function httpPlanToJson(plan: HttpPlan) {
@@ -33,15 +36,17 @@ export function httpPlanToJson(plan: HttpPlan) {
     hosts: [...plan.hosts],
     response_headers: [...plan.responseHeaders],
     secrets: plan.secrets.map((binding) => ({ ...binding })),
+    read_back: plan.readBack === null ? null : readBackToJson(plan.readBack),
   } satisfies JsonObject;
 }
 
-type StoredHttpPlan = Omit<ReturnType<typeof httpPlanToJson>, "secrets"> & {
-  readonly secrets?: readonly SecretBinding[];
-};
+type Written = ReturnType<typeof httpPlanToJson>;
+type StoredHttpPlan = Omit<Written, "secrets" | "read_back"> &
+  Partial<Pick<Written, "secrets" | "read_back">>;
 
 export function httpPlanFromJson(stored: StoredHttpPlan): HttpPlan {
-  // Calls that were held before plans had credentials have none.
-  const { response_headers: responseHeaders, body, secrets = [], ...plan } = stored;
-  return { ...plan, body: decodeBytes(body), responseHeaders, secrets };
+  // Calls that were held before plans had credentials, or are read back, have none.
+  const { response_headers: responseHeaders, body, secrets = [], read_back: back = null, ...plan } = stored;
+  const readBack = back === null ? null : readBackFromJson(back);
+  return { ...plan, body: decodeBytes(body), responseHeaders, secrets, readBack };
 }

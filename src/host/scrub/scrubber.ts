@@ -39,6 +39,15 @@ export class Scrubber {
     return this.whole(Buffer.from(value, "latin1"))?.toString("latin1") ?? value;
   }
 
+  /** A short text; one that is cut may end within a credential. */
+  line(value: string, cut: boolean): string {
+    const stream = this.stream();
+    const first = stream.push(Buffer.from(value, "utf8"));
+    const rest = cut ? stream.cut() : stream.end();
+    this.count += stream.hits;
+    return stream.hits === 0 ? value : Buffer.concat([first, rest]).toString("utf8");
+  }
+
   /** Every text of a JSON value, names of members as well. Yields to other calls on the way. */
   async json(value: Json): Promise<Json> {
     if (typeof value === "string") return this.text(value);

@@ -53,6 +53,17 @@ export class ScrubStream {
     return rest;
   }
 
+  /** The end of a text that is cut there: what may be the beginning of a match is taken out like one. */
+  cut(): Buffer {
+    const held = this.held.length;
+    this.held = Buffer.alloc(0);
+    this.open.length = 0;
+    this.state = 0;
+    if (held === 0) return Buffer.alloc(0);
+    this.hits += 1;
+    return REDACTED;
+  }
+
   /** Ends grow from match to match; a later one may start before an earlier one and swallow it. */
   private found(from: number, to: number): void {
     const { open } = this;

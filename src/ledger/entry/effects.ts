@@ -7,6 +7,8 @@ const end = { reached: oneOf("none", "maybe", "confirmed"), error: nullable(name
 
 const http = closed({
   kind: oneOf("http"),
+  /** The planned request, or a GET of the gate's own that looked what came of it. */
+  purpose: oneOf("effect", "read_back"),
   method: name,
   origin: text(512),
   target: hash,

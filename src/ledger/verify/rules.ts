@@ -253,6 +253,7 @@ export class LogRules {
       if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
         this.broken(entry, "a credential that was not granted");
     }
+    if (!readsBackOwnEffect(entry.effects)) this.broken(entry, "a read-back of no effect of the call");
   }
 }
 
@@ -268,6 +269,18 @@ function isInside(effect: Receipt["effects"][number], grant: OpenGrant): boolean
     case "storage":
       return grant.connections.has(effect.connection);
   }
+}
+
+/** A read-back is a GET of the origin of a request that was answered before it. */
+function readsBackOwnEffect(effects: Receipt["effects"]): boolean {
+  let origin: string | null = null;
+  for (const effect of effects) {
+    if (effect.kind !== "http") continue;
+    if (effect.purpose === "read_back") {
+      if (effect.method !== "GET" || effect.origin !== origin) return false;
+    } else if (effect.reached === "confirmed") origin = effect.origin;
+  }
+  return true;
 }
 
 function callerOf(entry: Granted | Receipt): string {

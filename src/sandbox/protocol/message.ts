@@ -211,11 +211,14 @@ export function encodeLog(level: LogLevel, message: string): [Uint8Array, Uint8A
   return [Uint8Array.of(LOG_LEVELS.indexOf(level)), cutUtf8(message, MOST_LOG_BYTES)];
 }
 
-export function decodeLog(payload: Uint8Array): { level: LogLevel; message: string } {
+/** The text as it came: who shows it takes out credentials first, and what a terminal would obey after. */
+export function decodeLog(payload: Uint8Array): { level: LogLevel; message: string; cut: boolean } {
   const from = new WireReader(payload);
   const level = LOG_LEVELS[from.u8()];
   if (level === undefined) throw new ProtocolError("log level out of range");
-  return { level, message: printable(text(from.rest())) };
+  const rest = from.rest();
+  // A character has up to four bytes, and is left out as a whole.
+  return { level, message: text(rest), cut: rest.byteLength > MOST_LOG_BYTES - 4 };
 }
 
 /** UTF-8 of at most so many bytes, never cut inside a character. */

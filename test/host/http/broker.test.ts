@@ -140,6 +140,7 @@ describe("a planned request", () => {
     ]);
     expect(effect).toEqual({
       kind: "http",
+      purpose: "effect",
       method: "POST",
       origin: "https://api.example.com",
       target: "/items?page=1",
