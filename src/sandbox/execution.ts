@@ -100,6 +100,10 @@ export class Execution {
     return this.over;
   }
 
+  get tenant(): string {
+    return this.request.tenant;
+  }
+
   /** Whole milliseconds until the deadline, as a runner is told them. */
   get timeLeftMs(): number {
     const left = Math.floor(this.request.deadline - this.clock.monotonic());
@@ -124,6 +128,11 @@ export class Execution {
 
   fail(status: FailureStatus, detail: string): void {
     this.end({ status, detail, ...this.facts() });
+  }
+
+  /** Another tenant, which has fewer calls waiting, takes its place in a full queue. It has not begun. */
+  displaced(): void {
+    this.end({ status: "overloaded" });
   }
 
   private trap(kind: TrapKind, detail: string): void {

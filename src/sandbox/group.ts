@@ -1,4 +1,5 @@
 import type { Execution } from "./execution.ts";
+import { FairQueue } from "./fair-queue.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import type { RunnerProcess } from "./runner-process.ts";
 
@@ -30,7 +31,11 @@ export class RunnerGroup {
   readonly leaving = new Set<RunnerProcess>();
   /** Runners that are on their way. */
   starting = 0;
-  readonly queue: Execution[] = [];
+  readonly queue = new FairQueue<Execution>();
+  /** Since when it has waited for its first runner; null when it does not. */
+  wantsSince: number | null = null;
+  /** When it got the runner that it has had the longest. */
+  runsSince = 0;
   private readonly limits: GroupLimits;
 
   constructor(name: string, tenant: string | null, size: number, limits: GroupLimits) {
@@ -72,26 +77,46 @@ export class RunnerGroup {
     );
   }
 
+  /** Calls that its runners have not let go of. */
+  get inFlight(): number {
+    return this.runners.reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  add(runner: RunnerProcess, now: number): void {
+    if (this.runners.length === 0) this.runsSince = now;
+    this.wantsSince = null;
+    this.runners.push(runner);
+  }
+
+  leaveQueue(execution: Execution): void {
+    this.queue.remove(execution);
+    if (this.queue.length === 0) this.wantsSince = null;
+  }
+
   /** Takes runners that have served their time out of `runners`; they end with their last call. */
   release(now: number): void {
     for (const runner of [...this.runners]) {
       const surplus = this.runners.length > this.size && runner.isQuiet(now, SURPLUS_MS);
-      if (runner.served < this.limits.recycleAfter && !surplus) continue;
-      this.remove(runner);
-      this.leaving.add(runner);
-      runner.retireWhenFree();
+      if (runner.served >= this.limits.recycleAfter || surplus) this.retire(runner);
     }
   }
 
-  remove(runner: RunnerProcess): boolean {
-    this.leaving.delete(runner);
-    const at = this.runners.indexOf(runner);
-    if (at >= 0) this.runners.splice(at, 1);
-    return at >= 0;
+  /** Its runners take no more calls and end with their last one. */
+  retireAll(): void {
+    for (const runner of [...this.runners]) this.retire(runner);
   }
 
-  drop(execution: Execution): void {
-    const waiting = this.queue.indexOf(execution);
-    if (waiting >= 0) this.queue.splice(waiting, 1);
+  /** Whether the runner was one of this group. */
+  remove(runner: RunnerProcess): boolean {
+    const left = this.leaving.delete(runner);
+    const at = this.runners.indexOf(runner);
+    if (at >= 0) this.runners.splice(at, 1);
+    return left || at >= 0;
+  }
+
+  private retire(runner: RunnerProcess): void {
+    this.remove(runner);
+    this.leaving.add(runner);
+    runner.retireWhenFree();
   }
 }

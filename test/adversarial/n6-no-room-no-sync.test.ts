@@ -159,8 +159,8 @@ test("under back-pressure a call is refused with its receipt, and nothing of it 
   await hanging.arrived(1);
   const refused = await agent.execute("http_fetch", { url: hanging.url });
   expect(refused).toMatchObject({
-    status: 502,
-    body: { status: "failed", dispatched: "no", failure: "overloaded" },
+    status: 503,
+    body: { error: "overloaded", status: "failed", dispatched: "no", failure: "overloaded" },
   });
   expect(hanging.requests).toHaveLength(1);
   await (await WireOperator.of(gate)).call("POST", "/v1/admin/revoke-all");

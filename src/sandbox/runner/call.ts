@@ -100,7 +100,6 @@ export class RunnerCall {
   }
 
   cancel(): void {
-    this.meter.cancel();
     this.finish();
   }
 
@@ -201,6 +200,8 @@ export class RunnerCall {
     if (this.isOver) return;
     this.isOver = true;
     this.waiting = null;
+    // A guest that is still on the stack, and catches the exception that it got, goes no further than its slice.
+    this.meter.cancel();
     this.channel.over();
   }
 }
