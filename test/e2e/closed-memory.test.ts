@@ -2,8 +2,9 @@ import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { startGate } from "../gate-process.ts";
 import { requireTool } from "../require-tool.ts";
+import { until } from "../sandbox/laboratory.ts";
 
-/** Without the capabilities of root, which may read everything. */
+/** Without the capabilities of root, which may read everything of everybody. */
 const PLAIN = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"];
 const withSetpriv = requireTool("setpriv", "apt-get install util-linux");
 
@@ -13,12 +14,13 @@ async function reads(path: string): Promise<boolean> {
 }
 
 withSetpriv("a program of the gate's own account reads neither its memory nor its environment", async () => {
-  const open = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
+  const open = Bun.spawn([...PLAIN, "sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
   try {
+    await until(() => readFileSync(`/proc/${open.pid}/comm`, "latin1") === "sleep\n");
     // What can be read of another process of the account, so that the refusal below is the gate's doing.
     expect(await reads(`/proc/${open.pid}/environ`)).toBe(true);
     expect(await reads(`/proc/${open.pid}/auxv`)).toBe(true);
-    await using gate = await startGate();
+    await using gate = await startGate({ wrapper: PLAIN });
     expect(await reads(`/proc/${gate.pid}/status`)).toBe(true);
     for (const secret of ["environ", "auxv", "mem", "maps"])
       expect([secret, await reads(`/proc/${gate.pid}/${secret}`)]).toEqual([secret, false]);
