@@ -6,6 +6,7 @@ import type { IngestedComponent } from "./ingest.ts";
 import { unlockedLayers } from "./lock/inspect.ts";
 import type { Layer } from "./lock/layers.ts";
 import { notLocked } from "./lock/probe.ts";
+import { processorTimeMs } from "./processor-time.ts";
 import { type Channel, openChannel } from "./protocol/channel.ts";
 import { FRAME, ProtocolError } from "./protocol/frame.ts";
 import {
@@ -165,7 +166,7 @@ export class RunnerProcess implements RunnerLink {
     const place = this.calls.find(call);
     if (place === undefined) return;
     this.calls.goesOn(place);
-    this.channel?.send(FRAME.answer, call, payload);
+    place.answer = this.channel?.send(FRAME.answer, call, payload) ?? 0;
   }
 
   cancel(call: number): void {
@@ -174,9 +175,22 @@ export class RunnerProcess implements RunnerLink {
     this.calls.goesOn(place);
     place.execution = null;
     this.channel?.send(FRAME.cancel, call);
-    // A guest that spins keeps its runner from hearing this.
-    const late = () => this.lose("the runner was stopped: a call in it did not end in time");
-    this.graces.set(call, setTimeout(late, this.options.cancelGraceMs));
+    this.awaitEnd(call, processorTimeMs(this.pid), LONGEST_GRACES);
+  }
+
+  /**
+   * A guest that spins keeps its runner from hearing of a cancelled call. One whose runner has hardly run since, for
+   * want of a processor, has not had its time yet; its neighbours would die for nothing.
+   */
+  private awaitEnd(call: number, before: number | null, graces: number): void {
+    const { cancelGraceMs } = this.options;
+    const late = () => {
+      const now = before === null || graces === 1 ? null : processorTimeMs(this.pid);
+      if (before !== null && now !== null && now - before < cancelGraceMs / 2)
+        this.awaitEnd(call, before, graces - 1);
+      else this.lose("the runner was stopped: a call in it did not end in time");
+    };
+    this.graces.set(call, setTimeout(late, cancelGraceMs));
   }
 
   /** Ends the process and, as lost, every call in it. Whoever waits for it to be ready gets the error. */
@@ -244,7 +258,12 @@ export class RunnerProcess implements RunnerLink {
       if (kind === FRAME.hostCall) this.options.onRefused();
       return;
     }
-    if (kind === FRAME.hostCall) this.calls.asked(place);
+    if (kind === FRAME.hostCall) {
+      // Else answers would gather here for a runner that asks and never reads.
+      if (this.channel?.isSent(place.answer) === false)
+        throw new ProtocolError("a host call before the answer to the last one can have been read");
+      this.calls.asked(place);
+    }
     if (execution.frame(kind, payload)) this.free(call, place);
     // One that waits for the host leaves the thread to another.
     else if (kind === FRAME.hostCall) this.onFree();
@@ -285,5 +304,8 @@ export class RunnerProcess implements RunnerLink {
     else this.onFree();
   }
 }
+
+/** How many times its grace a runner has at most to let go of a call. */
+const LONGEST_GRACES = 20;
 
 const DROPPED_LIMIT = 64 * 1024 * 1024;

@@ -2,8 +2,10 @@ import type { Socket, SocketHandler } from "bun";
 import { encodeFrame, FrameReader, type FrameSink } from "./frame.ts";
 
 export interface Channel {
-  /** Queues one frame. After the channel has closed it does nothing. */
-  send(kind: number, call: number, ...parts: readonly Uint8Array[]): void;
+  /** Queues one frame and gives its number, from 1. After the channel has closed it does nothing. */
+  send(kind: number, call: number, ...parts: readonly Uint8Array[]): number;
+  /** Whether the frame of this number is with the kernel as a whole. */
+  isSent(frame: number): boolean;
   /** Waits until every queued frame is with the kernel, or the channel has closed. */
   flushed(): Promise<void>;
   close(): void;
@@ -22,6 +24,8 @@ export async function openChannel(fd: number, events: ChannelEvents): Promise<Ch
   const reader = new FrameReader(events);
   /** Frames that the kernel has not taken; of the first one what is left of it. */
   let queue: Uint8Array[] = [];
+  /** Frames that were ever queued. */
+  let queued = 0;
   let scheduled = false;
   let blocked = false;
   let open = true;
@@ -83,12 +87,16 @@ export async function openChannel(fd: number, events: ChannelEvents): Promise<Ch
 
   return {
     send(kind, call, ...parts) {
-      if (!open) return;
+      if (!open) return queued;
       queue.push(encodeFrame(kind, call, ...parts));
-      if (scheduled || blocked) return;
-      scheduled = true;
-      queueMicrotask(flush);
+      queued++;
+      if (!scheduled && !blocked) {
+        scheduled = true;
+        queueMicrotask(flush);
+      }
+      return queued;
     },
+    isSent: (frame) => frame <= queued - queue.length,
     flushed() {
       return !open || queue.length === 0
         ? Promise.resolve()
