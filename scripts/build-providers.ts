@@ -8,7 +8,7 @@ import { validateComponent } from "../src/sandbox/validate.ts";
 import { compileComponent } from "./assemblyscript.ts";
 
 const PROVIDERS = join(import.meta.dir, "..", "providers");
-const NAMES = ["http_api", "fs", "database"] as const;
+const NAMES = ["http_api", "fs", "database", "smtp", "queue", "storage"] as const;
 
 const outputs = new Map<string, Uint8Array>();
 const digests: Record<string, string> = {};

@@ -12,6 +12,7 @@ const FLOOR = [
   "approvals",
   "budgets",
   "sandbox",
+  "providers",
   "host",
   "secrets",
   "ledger",

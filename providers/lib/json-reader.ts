@@ -92,6 +92,13 @@ export class Reader {
     return null;
   }
 
+  bool(): bool {
+    const truth = this.peek() == 0x74;
+    const word = truth ? "true" : "false";
+    for (let i = 0; i < word.length; i++) this.expect(<u8>word.charCodeAt(i));
+    return truth;
+  }
+
   /** A whole number of 32 bits. */
   uint(): u32 {
     let value: u64 = 0;

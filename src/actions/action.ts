@@ -12,15 +12,22 @@ import { parametersOf } from "./parameters.ts";
 import { planDatabase } from "./plan-database.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
+import { planMail } from "./plan-mail.ts";
+import { planQueue } from "./plan-queue.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
+import { compileKeys, planStorage } from "./plan-storage.ts";
 import { egressEntries } from "./target-rules.ts";
 import { renderTask } from "./task.ts";
 import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
 
+/** The components that the binary carries. */
+export const BUILTIN_PROVIDERS = ["http_api", "fs", "database", "smtp", "queue", "storage"] as const;
+export type BuiltinProvider = (typeof BUILTIN_PROVIDERS)[number];
+
 /** What carries out the plan: an embedded component, or one that the operator brings, pinned by digest. */
 export type ProviderRef =
-  | { readonly kind: "builtin"; readonly name: "http_api" | "fs" | "database"; readonly ref: string }
+  | { readonly kind: "builtin"; readonly name: BuiltinProvider; readonly ref: string }
   | { readonly kind: "component"; readonly digest: string; readonly ref: string };
 
 /** Values of the manifest's `policy_params`; null for a parameter that the call does not have. */
@@ -115,19 +122,28 @@ function kindOf(manifest: Manifest): PlanKind {
   if (manifest.http !== undefined) return "http";
   if (manifest.database !== undefined) return "database";
   if (manifest.fs !== undefined) return "fs";
+  if (manifest.smtp !== undefined) return "mail";
+  if (manifest.queue !== undefined) return "queue";
+  if (manifest.storage !== undefined) return "storage";
   throw unchecked("no section");
 }
 
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs, database } = manifest;
+  const { http, fs, database, smtp, queue, storage } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
     return (params, context) => planHttp(manifest, http, template.template, params, context);
   }
   if (database !== undefined) return (params, context) => planDatabase(manifest, database, params, context);
+  if (smtp !== undefined) return (params, context) => planMail(manifest, smtp, params, context);
+  if (queue !== undefined) return (params, context) => planQueue(manifest, queue, params, context);
+  if (storage !== undefined) {
+    const keys = compileKeys(storage);
+    return (params, context) => planStorage(storage, keys, params, context);
+  }
   if (fs === undefined) throw unchecked("no section");
   const rules = compilePathRules(fs);
   return (params, context) => planFs(fs, rules, params, context);
@@ -156,9 +172,8 @@ function unchecked(detail: string): LatchGateError {
 }
 
 function providerRef(ref: string): ProviderRef {
-  if (ref === "builtin:http_api") return { kind: "builtin", name: "http_api", ref };
-  if (ref === "builtin:fs") return { kind: "builtin", name: "fs", ref };
-  if (ref === "builtin:database") return { kind: "builtin", name: "database", ref };
+  const name = BUILTIN_PROVIDERS.find((known) => ref === `builtin:${known}`);
+  if (name !== undefined) return { kind: "builtin", name, ref };
   return { kind: "component", digest: ref, ref };
 }
 

@@ -8,8 +8,11 @@ import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
 import { fsUses, httpUses, type Use, verifyUses } from "./parameter-uses.ts";
 import { type Parameter, parametersOf } from "./parameters.ts";
 import { pathMarks } from "./plan-auth.ts";
+import { queueFindings, queueUses } from "./queue-checks.ts";
 import { impliedEffects, riskFindings } from "./risk.ts";
 import { unknownKey } from "./schema-parts.ts";
+import { smtpFindings, smtpUses } from "./smtp-checks.ts";
+import { storageFindings, storageUses } from "./storage-checks.ts";
 import { allowsTarget } from "./target-rules.ts";
 import { parseUrlTemplate, type UrlTemplate } from "./url-template.ts";
 
@@ -46,49 +49,81 @@ export function crossCheck(manifest: Manifest): Finding[] {
     uses.push(...databaseUses(manifest.database));
     findings.push(...databaseFindings(manifest.database));
   }
+  if (manifest.smtp !== undefined) {
+    uses.push(...smtpUses(manifest.smtp));
+    findings.push(...smtpFindings(manifest.smtp));
+  }
+  if (manifest.queue !== undefined) {
+    const found = queueUses(manifest.queue);
+    uses.push(...found.uses);
+    findings.push(...found.findings, ...queueFindings(manifest.queue));
+  }
+  if (manifest.storage !== undefined) {
+    uses.push(...storageUses(manifest.storage));
+    findings.push(...storageFindings(manifest, manifest.storage, parameters));
+  }
   findings.push(...useFindings(manifest, parameters, uses, template !== null && !template.ok));
   findings.push(...sizeFindings(manifest, parameters));
   return findings;
 }
 
+/** The sections, the built-in component that each needs, and how an action with one is called. */
+const SECTIONS = [
+  { name: "http", provider: "builtin:http_api", called: "an http" },
+  { name: "fs", provider: "builtin:fs", called: "an fs" },
+  { name: "database", provider: "builtin:database", called: "a database" },
+  { name: "smtp", provider: "builtin:smtp", called: "an smtp" },
+  { name: "queue", provider: "builtin:queue", called: "a queue" },
+  { name: "storage", provider: "builtin:storage", called: "a storage" },
+] as const;
+
 function sectionFindings(manifest: Manifest): Finding[] {
-  const { http, fs, database, provider, verify, egress, response } = manifest;
+  const { provider, verify, egress, response, auth } = manifest;
   const findings: Finding[] = [];
   const add = (path: string, message: string) => findings.push({ path: [path], message });
-  if ([http, fs, database].filter((section) => section !== undefined).length !== 1)
-    add("", "must have exactly one of the sections http, fs and database");
-  if (provider === "builtin:http_api" && http === undefined)
-    add("provider", "builtin:http_api needs an http section");
-  if (provider === "builtin:fs" && fs === undefined) add("provider", "builtin:fs needs an fs section");
-  if (provider === "builtin:database" && database === undefined)
-    add("provider", "builtin:database needs a database section");
-  if (verify.kind === "database" && database === undefined)
-    add("verify", "kind database needs a database section");
-  if (verify.kind === "http" && http === undefined) add("verify", "kind http needs an http section");
-  if (verify.kind === "fs_hash" && fs === undefined) add("verify", "kind fs_hash needs an fs section");
-  const local = fs !== undefined ? "an fs" : database !== undefined ? "a database" : null;
-  if (local !== null && (egress.hosts.length > 0 || egress.learn))
-    add("egress", `${local} action has no egress`);
-  if (fs !== undefined && manifest.auth.length > 0) add("auth", "an fs action has no credentials");
-  if (database !== undefined && manifest.auth.length > 0)
-    add("auth", "the credential of a database belongs to its connection");
-  if (local !== null && (response.headers.length > 0 || response.schema !== undefined))
-    add("response", `${local} action has no remote response`);
+  const there = SECTIONS.filter(({ name }) => manifest[name] !== undefined);
+  if (there.length !== 1)
+    add("", `must have exactly one of the sections ${SECTIONS.map(({ name }) => name).join(", ")}`);
+  const verified = verify.kind === "fs_hash" ? "fs" : verify.kind;
+  for (const { name, provider: builtin, called } of SECTIONS) {
+    if (manifest[name] !== undefined) continue;
+    if (provider === builtin) add("provider", `${builtin} needs ${called} section`);
+    if (verified === name) add("verify", `kind ${verify.kind} needs ${called} section`);
+  }
+  const other = there.find(({ name }) => name !== "http");
+  if (other !== undefined) {
+    const { name, called } = other;
+    if (egress.hosts.length > 0 || egress.learn) add("egress", `${called} action has no egress`);
+    if (auth.length > 0)
+      add("auth", name === "fs" ? "an fs action has no credentials" : credentialElsewhere(called));
+    if (response.headers.length > 0 || response.schema !== undefined)
+      add("response", `${called} action has no remote response`);
+  }
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");
   return findings;
+}
+
+function credentialElsewhere(called: string): string {
+  return `the credential of ${called} action belongs to its connection`;
 }
 
 function effectFindings(manifest: Manifest): Finding[] {
   const implied = impliedEffects(manifest);
   if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
-  const { http, fs, database } = manifest;
-  const what =
-    fs !== undefined
-      ? `operation ${fs.operation}`
-      : database !== undefined
-        ? `access ${database.access}`
-        : `method ${http?.method}`;
-  return [{ path: ["effects"], message: `${what} needs the effect ${implied.slice(0, 2).join(" or ")}` }];
+  return [
+    {
+      path: ["effects"],
+      message: `${whatOf(manifest)} needs the effect ${implied.slice(0, 2).join(" or ")}`,
+    },
+  ];
+}
+
+function whatOf({ http, fs, database, storage, smtp }: Manifest): string {
+  if (http !== undefined) return `method ${http.method}`;
+  if (fs !== undefined) return `operation ${fs.operation}`;
+  if (database !== undefined) return `access ${database.access}`;
+  if (storage !== undefined) return `operation ${storage.operation}`;
+  return smtp === undefined ? "a message to a queue" : "a message by mail";
 }
 
 function egressFindings(manifest: Manifest, http: HttpSection, template: UrlTemplate): Finding[] {

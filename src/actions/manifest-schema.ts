@@ -5,6 +5,9 @@ import { exactHostFault, hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
 import { databaseSection } from "./sections/database.ts";
+import { queueSection } from "./sections/queue.ts";
+import { smtpSection } from "./sections/smtp.ts";
+import { storageSection } from "./sections/storage.ts";
 
 export const API_VERSION = "latchgate/v1";
 export const RISK_LEVELS = ["low", "medium", "high", "critical"] as const;
@@ -122,9 +125,10 @@ const verify = z.discriminatedUnion(
       rows: between.optional().describe("How many rows must come back."),
       affected: between.optional().describe("How many rows must have been changed."),
     }),
+    closed({ kind: z.enum(["smtp", "queue", "storage"]) }),
     closed({ kind: z.literal("none") }),
   ],
-  { error: "kind must be http, fs_hash, database or none" },
+  { error: "kind must be http, fs_hash, database, smtp, queue, storage or none" },
 );
 
 export const AUTH_PLACES = ["header", "bearer", "basic", "query", "path", "body"] as const;
@@ -168,13 +172,16 @@ export const manifestSchema = closed({
   tags: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).max(32).default([]),
   effects: z.array(matching(LABEL, "must be lower case letters, digits, - and _")).min(1).max(16),
   provider: matching(
-    /^(?:builtin:(?:http_api|fs|database)|sha256:[0-9a-f]{64})$/,
-    "must be builtin:http_api, builtin:fs, builtin:database or sha256: and 64 hex digits of a component",
+    /^(?:builtin:(?:http_api|fs|database|smtp|queue|storage)|sha256:[0-9a-f]{64})$/,
+    "must be builtin: and one of http_api, fs, database, smtp, queue, storage, or sha256: and 64 hex digits of a component",
   ),
   params: jsonSchema.default({ type: "object" }).describe("JSON Schema 2020-12 of the parameters."),
   http: http.optional(),
   fs: fs.optional(),
   database: databaseSection.optional(),
+  smtp: smtpSection.optional(),
+  queue: queueSection.optional(),
+  storage: storageSection.optional(),
   egress: egress.prefault({}),
   auth: z.array(auth).max(8).default([]).describe("Credentials that the gate puts into the request."),
   verify: verify.default({ kind: "none" }),
@@ -218,3 +225,6 @@ export type AuthEntry = Manifest["auth"][number];
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
 export type DatabaseSection = NonNullable<Manifest["database"]>;
+export type StorageSection = NonNullable<Manifest["storage"]>;
+export type QueueSection = NonNullable<Manifest["queue"]>;
+export type SmtpSection = NonNullable<Manifest["smtp"]>;

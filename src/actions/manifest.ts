@@ -30,9 +30,6 @@ export type ManifestResult =
     }
   | { readonly ok: false; readonly problems: readonly LoadProblem[] };
 
-/** Sections that the format knows and this build has no broker for. */
-const OTHER_BROKERS = ["smtp", "queue", "storage"];
-
 /** Reads one manifest: everything that is wrong with it is reported, each with its code, path and line. */
 export function parseManifest(source: ManifestSource): ManifestResult {
   const document = readYaml(source.text);
@@ -76,27 +73,18 @@ export function manifestDigest(manifest: Manifest): string {
   return `sha256:${sha256Hex(canonicalJson(manifest as unknown as Json))}`;
 }
 
+/** What the format knows and this build cannot do. */
 function unavailableSections(value: JsonObject): { findings: Finding[]; rest: JsonObject } {
-  const findings: Finding[] = [];
-  const rest: Record<string, Json> = { ...value };
-  const refuse = (section: string, message: string) => {
-    if (!(section in rest)) return;
-    delete rest[section];
-    findings.push({ path: [section], message, code: "broker_unavailable" });
-  };
-  for (const section of OTHER_BROKERS)
-    refuse(section, `this build has no ${section} broker; remove the manifest or the section`);
-  refuse(
-    "envelope",
-    "this build runs exact plans only; describe the call in an http, fs or database section",
-  );
-  return { findings, rest };
+  if (!("envelope" in value)) return { findings: [], rest: value };
+  const { envelope: _, ...rest } = value;
+  const message = "this build runs exact plans only; name a section that describes the call";
+  return { findings: [{ path: ["envelope"], message, code: "broker_unavailable" }], rest };
 }
 
 /** Defaults that depend on other members. */
 function withDefaults(manifest: Manifest): Manifest {
   const params = closeParameters(manifest.params as JsonObject); // the yaml reader lets only JSON values through
-  const { fs, http, response } = manifest;
+  const { fs, http, storage, response } = manifest;
   const always = http === undefined ? [] : ["content-type"];
   const headers = [...new Set([...always, ...response.headers])].sort();
   return {
@@ -104,6 +92,7 @@ function withDefaults(manifest: Manifest): Manifest {
     params,
     response: { ...response, headers },
     ...(fs?.operation === "write" ? { fs: { ...fs, mode: fs.mode ?? "overwrite" } } : {}),
+    ...(storage?.operation === "put" ? { storage: { ...storage, mode: storage.mode ?? "create" } } : {}),
   };
 }
 

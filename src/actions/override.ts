@@ -19,6 +19,7 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   if (scopes.length > 0) found.push(`drops the required scope ${scopes.join(", ")}`);
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
   found.push(...widerEgress(before, after), ...widerPaths(before, after), ...widerDatabase(before, after));
+  found.push(...widerMail(before, after), ...widerQueue(before, after), ...widerStorage(before, after));
   found.push(...moreCredentials(before, after));
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
@@ -79,6 +80,52 @@ function widerDatabase(before: Manifest, after: Manifest): string[] {
   const tables = now.tables?.some((table) => !(old.tables?.includes(table) ?? true));
   if (tables === true || (old.tables !== undefined && now.tables === undefined)) add("more tables");
   if (now.functions.some((name) => !old.functions.includes(name))) add("more functions");
+  return found;
+}
+
+function widerMail(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.smtp, after.smtp];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the recipients: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  if (now.max_recipients > old.max_recipients) add("more of them");
+  const domains = now.domains?.some((domain) => !(old.domains?.includes(domain) ?? true)) ?? false;
+  if (domains || (old.domains !== undefined && now.domains === undefined)) add("more domains");
+  for (const list of ["to", "cc", "bcc"] as const)
+    if (text({ of: now[list] ?? null }) !== text({ of: old[list] ?? null })) add(`another ${list}`);
+  return found;
+}
+
+function widerQueue(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.queue, after.queue];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the destinations: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  for (const list of ["exchanges", "routing_keys"] as const) {
+    const more = now[list]?.some((one) => !(old[list]?.includes(one) ?? true)) ?? false;
+    if (more || (old[list] !== undefined && now[list] === undefined)) add(`more ${list}`);
+  }
+  for (const member of ["exchange", "routing_key"] as const)
+    if (text({ of: now[member] }) !== text({ of: old[member] })) add(`another ${member}`);
+  return found;
+}
+
+function widerStorage(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.storage, after.storage];
+  if (old === undefined || now === undefined) return [];
+  const found: string[] = [];
+  const add = (what: string) => found.push(`widens the objects: ${what}`);
+  if (now.connection !== old.connection) add(`connection ${now.connection}`);
+  if (now.operation !== old.operation) add(`operation ${now.operation}`);
+  if (now.max_object_kb > old.max_object_kb) add("larger ones");
+  for (const list of ["buckets", "keys"] as const) {
+    const more = now[list]?.some((one) => !(old[list]?.includes(one) ?? true)) ?? false;
+    if (more || (old[list] !== undefined && now[list] === undefined)) add(`more ${list}`);
+  }
+  for (const member of ["bucket", "key", "mode", "if_match"] as const)
+    if (text({ of: now[member] ?? null }) !== text({ of: old[member] ?? null })) add(`another ${member}`);
   return found;
 }
 

@@ -28,7 +28,11 @@ export type PlanRefusalCode =
   | "path_denied"
   | "too_large"
   | "connection_missing"
-  | "statement_refused";
+  | "statement_refused"
+  | "recipient_invalid"
+  | "recipient_not_allowed"
+  | "destination_invalid"
+  | "destination_not_allowed";
 
 /** The message may be shown to the agent: it repeats no value. */
 export interface PlanRefusal {

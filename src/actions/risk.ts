@@ -12,6 +12,10 @@ export const EFFECT_RISK: Readonly<Record<string, RiskLevel>> = {
   fs_delete: "critical",
   db_read: "medium",
   db_write: "high",
+  mail_send: "high",
+  queue_publish: "high",
+  storage_read: "medium",
+  storage_write: "high",
 };
 
 /** The lowest risk that an HTTP method implies by itself (RFC 9110 §9.2.1: safe methods). */
@@ -28,6 +32,7 @@ export const METHOD_RISK: Readonly<Record<HttpMethod, RiskLevel>> = {
 const FS_EFFECTS = { read: "fs_read", write: "fs_write", delete: "fs_delete" } as const;
 
 const DATABASE_EFFECTS = { read: "db_read", write: "db_write" } as const;
+const STORAGE_EFFECTS = { put: "storage_write", get: "storage_read" } as const;
 
 export function riskRank(level: RiskLevel): number {
   return RISK_LEVELS.indexOf(level);
@@ -36,6 +41,9 @@ export function riskRank(level: RiskLevel): number {
 /** The effect that must be declared, or several of which one must be. */
 export function impliedEffects(manifest: Manifest): readonly string[] {
   if (manifest.database !== undefined) return [DATABASE_EFFECTS[manifest.database.access]];
+  if (manifest.storage !== undefined) return [STORAGE_EFFECTS[manifest.storage.operation]];
+  if (manifest.queue !== undefined) return ["queue_publish"];
+  if (manifest.smtp !== undefined) return ["mail_send"];
   if (manifest.fs !== undefined) return [FS_EFFECTS[manifest.fs.operation]];
   switch (manifest.http?.method) {
     case undefined:
@@ -83,7 +91,7 @@ export function riskFindings(manifest: Manifest): Finding[] {
   if (riskRank(level) >= riskRank("high") && manifest.verify.kind === "none")
     findings.push({
       path: ["verify"],
-      message: `a ${level} risk needs a verification: kind http, fs_hash or database`,
+      message: `a ${level} risk needs a verification: any kind but none`,
     });
   return findings;
 }

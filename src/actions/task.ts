@@ -10,7 +10,7 @@ import type { Plan } from "../core/plan.ts";
  * - mail: `{"to":[…],"cc":[…],"bcc":[…],"subject","text":text|null,"html":text|null,"headers":[[name,value]]}`
  * - queue: `{"connection","exchange","routing_key","payload_base64","content_type","headers":[[name,value]]}`
  * - storage: `{"operation","connection","bucket","key","content_base64":text|null,"content_type":text|null,
- *   "if_none_match":boolean}`
+ *   "if_none_match":boolean,"if_match":text|null}`
  *
  * @param timeoutMs what the component may ask the broker for, milliseconds
  */
@@ -59,6 +59,7 @@ function taskOf(plan: Plan, timeoutMs: number): object {
         content_base64: encodeBytes(plan.content),
         content_type: plan.contentType,
         if_none_match: plan.ifNoneMatch,
+        if_match: plan.ifMatch,
       };
   }
 }

@@ -25,6 +25,10 @@ export const COMMANDS: CommandTable = {
     summary: "the credentials that actions use: init, set, get, list, remove, rotate",
     load: () => import("./secrets.ts"),
   },
+  provider: {
+    summary: "components of your own: build, add, list, inspect, remove, types",
+    load: () => import("./provider.ts"),
+  },
   trust: {
     summary: "let this project's configuration run the commands that it names",
     load: () => import("./trust.ts"),

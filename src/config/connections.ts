@@ -60,6 +60,11 @@ const smtp = z.strictObject({
   start: z.enum(["starttls", "implicit"]).default("starttls").describe("How TLS begins."),
   from: text.describe("The sender of every message, a bare address."),
   user: account.optional().describe("The account; without one there is no login."),
+  domains: z
+    .array(text)
+    .min(1)
+    .optional()
+    .describe("Domains that actions may send to; without it, those that a manifest lists."),
   password_secret: passwordSecret,
   tls,
   ca_file: caFile,
@@ -71,6 +76,18 @@ const amqp = z.strictObject({
   port: port(5671),
   vhost: text.default("/").describe("Virtual host."),
   user: account.describe("The account."),
+  exchanges: z
+    .array(z.string().max(127))
+    .min(1)
+    .optional()
+    .describe("Exchanges that actions may name; without it, those that a manifest lists."),
+  routing_keys: z
+    .array(text)
+    .min(1)
+    .optional()
+    .describe(
+      "Routing keys that actions may name, `orders.*` for any that begins so; without it, those that a manifest lists.",
+    ),
   password_secret: passwordSecret,
   tls,
   ca_file: caFile,
@@ -85,6 +102,16 @@ const s3 = z.strictObject({
     .enum(["path", "host"])
     .default("path")
     .describe("Whether the bucket stands in the path or before the host."),
+  buckets: z
+    .array(text)
+    .min(1)
+    .optional()
+    .describe("Buckets that actions may name; without it, those that a manifest lists."),
+  keys: z
+    .array(z.string().min(1).max(1024))
+    .min(1)
+    .optional()
+    .describe("Globs of keys that actions may name; without it, those that a manifest lists."),
   access_key_id: text.describe("Names the key pair."),
   secret_key_secret: secret.describe("Name of the secret that holds the secret access key."),
   tls,

@@ -54,6 +54,7 @@ export type HostCall =
       readonly content: Uint8Array;
       readonly contentType: string | null;
       readonly ifNoneMatch: boolean;
+      readonly ifMatch: string | null;
     }
   | {
       readonly kind: "storage.get-object";

@@ -66,6 +66,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         recipients: sealed(effect.recipientsHash),
         recipient_count: effect.recipients,
         accepted: effect.accepted,
+        refused: effect.refused,
         status: effect.status,
         ...end,
       };
@@ -99,6 +100,7 @@ export function effectRecord(effect: ObservedEffect, salt: Uint8Array): EffectRe
         response_bytes: effect.responseBytes,
         response: committed(effect.responseHash),
         etag: effect.etag,
+        version: effect.version,
         ...end,
       };
   }

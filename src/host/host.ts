@@ -7,6 +7,7 @@ import { selfCommand } from "../core/self.ts";
 import type { Brokers } from "./broker.ts";
 import { DatabaseBroker } from "./database/broker.ts";
 import { createDoor, type DoorRequest, type GuardedDoor, type HostDeps } from "./door.ts";
+import { Endpoints } from "./endpoints.ts";
 import { FsBroker } from "./fs/broker.ts";
 import { type FileIo, pooledFileIo } from "./fs/contents.ts";
 import { type Kernel, linuxKernel } from "./fs/kernel.ts";
@@ -16,6 +17,9 @@ import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
 import { type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
+import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
+import { QueueBroker } from "./queue/broker.ts";
+import { StorageBroker } from "./storage/broker.ts";
 
 export interface HostOptions {
   /** Absolute, canonical paths of the folders that file plans may name as roots. None by default. */
@@ -29,6 +33,7 @@ export interface HostOptions {
   /** PEM authorities for https in place of Mozilla's set, which comes with the runtime. */
   readonly authorities?: readonly string[];
   readonly timeouts?: Partial<HttpTimeouts>;
+  readonly mailTimeouts?: Partial<MailTimeouts>;
   /** How to start this program again; itself by default. */
   readonly self?: readonly string[];
   /** Endpoints that plans may name; none by default. */
@@ -67,12 +72,15 @@ export interface Host {
 export function createHost(options: HostOptions = {}): Host {
   const clock = options.clock ?? systemClock;
   const testing = options.testing ?? {};
+  const resolve = testing.resolve ?? nameResolver(options.nameServers ?? null);
+  const dial = testing.dial ?? ((address: string, port: number) => ({ address, port }));
+  const authorities = options.authorities ?? null;
   const http = new HttpBroker({
     clock,
-    resolve: testing.resolve ?? nameResolver(options.nameServers ?? null),
+    resolve,
     isPublic: testing.isPublic ?? isPublicAddress,
-    dial: testing.dial ?? ((address, port) => ({ address, port })),
-    authorities: options.authorities ?? null,
+    dial,
+    authorities,
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
@@ -87,7 +95,35 @@ export function createHost(options: HostOptions = {}): Host {
   const connections = options.connections ?? NO_CONNECTIONS;
   const self = options.self ?? selfCommand;
   const database = new DatabaseBroker({ clock, connections: connections.database, self });
-  const brokers: Brokers = { http, fs, database, mail: null, queue: null, storage: null };
+  const endpoints = new Endpoints({
+    clock,
+    resolve,
+    dial,
+    authorities,
+    listeners: options.listeners ?? (() => []),
+    dnsMs: HTTP_TIMEOUTS.dnsMs,
+  });
+  const mail = new MailBroker({
+    clock,
+    random: options.random ?? systemRandom,
+    endpoints,
+    connections: connections.mail,
+    timeouts: { ...MAIL_TIMEOUTS, ...options.mailTimeouts },
+  });
+  const queue = new QueueBroker({
+    clock,
+    random: options.random ?? systemRandom,
+    endpoints,
+    connections: connections.queue,
+    connectMs: options.timeouts?.connectMs ?? HTTP_TIMEOUTS.connectMs,
+  });
+  const storage = new StorageBroker({
+    clock,
+    endpoints,
+    connections: connections.storage,
+    timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+  });
+  const brokers: Brokers = { http, fs, database, mail, queue, storage };
   return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
 }
 

@@ -100,6 +100,7 @@ function equalsStorage(call: StorageCall, plan: StoragePlan): boolean {
         plan.operation === "put" &&
         call.contentType === plan.contentType &&
         call.ifNoneMatch === plan.ifNoneMatch &&
+        call.ifMatch === plan.ifMatch &&
         equalBytes(call.content, plan.content)
       );
   }

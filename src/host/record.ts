@@ -128,6 +128,7 @@ export function mailRecord(plan: MailPlan): Writable<MailEffect> {
     recipientsHash: sha256Hex(recipients.map((recipient) => `${recipient}\n`).join("")),
     recipients: recipients.length,
     accepted: null,
+    refused: [],
     status: null,
     ...NOTHING_YET,
   };
@@ -166,6 +167,7 @@ export function storageRecord(plan: StoragePlan): Writable<StorageEffect> {
     responseBytes: 0,
     responseHash: null,
     etag: null,
+    version: null,
     ...NOTHING_YET,
   };
 }

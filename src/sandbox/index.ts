@@ -1,5 +1,6 @@
 export { BUILTIN_NAMES, type BuiltinName, loadBuiltins } from "./builtins.ts";
 export { ComponentError, type ComponentFault } from "./component/cursor.ts";
+export { type ComponentDescription, describeComponent } from "./describe.ts";
 export { examineRunner } from "./examine.ts";
 export type { RunRequest } from "./execution.ts";
 export { type ComponentOrigin, type IngestedComponent, ingestComponent, type Validator } from "./ingest.ts";
@@ -11,4 +12,5 @@ export { createSandbox } from "./pool.ts";
 export { RUNNER_COMMAND } from "./runner-command.ts";
 export type { RunnerStats, Sandbox, SandboxOptions, SandboxStats } from "./sandbox.ts";
 export { childValidator } from "./validate.ts";
+export { worldDeclarations } from "./wit/typescript.ts";
 export { INTERFACES, type InterfaceName } from "./wit/world.ts";

@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ConnectionsConfig } from "../config/connections.ts";
 import { messageOf } from "../core/errors.ts";
+import { compileGlob, GlobError } from "../core/glob.ts";
+import { isDomainPattern, parseMailAddress } from "../core/mail-address.ts";
+import { isBucketName } from "../core/object-key.ts";
 import type {
   Connections,
   DatabaseConnection,
@@ -9,6 +13,7 @@ import type {
   QueueConnection,
   StorageConnection,
 } from "../core/plan/connections.ts";
+import { isExchangeName, isRoutingKey } from "../core/publish-rules.ts";
 import { StartError } from "./start-error.ts";
 
 /**
@@ -19,20 +24,38 @@ export function readConnections(config: ConnectionsConfig, dir: string): Connect
   return {
     database: named(config.database, "database", (entry, where) => databaseOf(entry, dir, where)),
     mail: named(config.smtp, "smtp", (entry, where): MailConnection => {
-      const { host, port, user = null, tls, start, from } = entry;
-      if (!/^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+$/.test(from))
-        throw invalid(where, "from must be a bare address");
-      return { server: { host, port, user, tls, start }, from, ...common(entry, dir, where) };
+      const { host, port, user = null, tls, start, from, domains = null } = entry;
+      if (parseMailAddress(from) === null) throw invalid(where, "from must be a bare address");
+      if (!(domains ?? []).every(isDomainPattern))
+        throw invalid(where, "domains are lower-case names, or *.example.com for any name below one");
+      if ((user === null) !== (entry.password_secret === undefined))
+        throw invalid(where, "a login needs user and password_secret");
+      return { server: { host, port, user, tls, start }, from, domains, ...common(entry, dir, where) };
     }),
     queue: named(config.amqp, "amqp", (entry, where): QueueConnection => {
-      const { host, port, user, tls, vhost } = entry;
-      return { server: { host, port, user, tls }, vhost, ...common(entry, dir, where) };
+      const { host, port, user, tls, vhost, exchanges = null, routing_keys: routingKeys = null } = entry;
+      if (!(exchanges ?? []).every(isExchangeName))
+        throw invalid(where, "exchanges are up to 127 letters, digits and . _ : -");
+      if (!(routingKeys ?? []).every(isRoutingKey))
+        throw invalid(where, "routing keys are 1 to 255 visible ascii characters");
+      const server = { host, port, user, tls };
+      return { server, vhost, exchanges, routingKeys, ...common(entry, dir, where) };
     }),
     storage: named(config.s3, "s3", (entry, where): StorageConnection => {
       const { host, port, tls, region, addressing, access_key_id: accessKeyId } = entry;
       const { ca } = common(entry, dir, where);
+      const { buckets = null, keys = null } = entry;
+      if (!(buckets ?? []).every(isBucketName)) throw invalid(where, "buckets are 3 to 63 of a-z 0-9 - .");
+      for (const pattern of keys ?? []) {
+        const glob = compileGlob(pattern);
+        if (glob instanceof GlobError) throw invalid(where, `keys: ${glob.message}`);
+      }
+      if (addressing === "host" && isIP(host) !== 0)
+        throw invalid(where, 'addressing = "host" needs a host name, as the bucket stands before it');
       return {
         endpoint: { host, port, tls, region, addressing, accessKeyId },
+        buckets,
+        keys,
         secret: entry.secret_key_secret,
         ca,
       };

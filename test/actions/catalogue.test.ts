@@ -35,6 +35,7 @@ test("the catalogue loads alike without trusting that its schemas were checked",
 test.each([
   ["database_execute", "high", ["db_write"]],
   ["database_query", "medium", ["db_read"]],
+  ["email_send", "high", ["mail_send"]],
   ["fs_delete", "critical", ["fs_delete"]],
   ["fs_read", "low", ["fs_read"]],
   ["fs_write", "high", ["fs_write"]],
@@ -45,6 +46,9 @@ test.each([
   ["http_fetch", "low", ["http_read"]],
   ["http_post", "medium", ["http_write"]],
   ["http_put", "medium", ["http_write"]],
+  ["queue_publish", "high", ["queue_publish"]],
+  ["s3_get", "medium", ["storage_read"]],
+  ["s3_put", "high", ["storage_write"]],
   ["slack_post_message", "medium", ["http_write"]],
   ["web_read", "low", ["http_read"]],
 ])("%s is %s with %j", (id, level, effects) => {

@@ -250,6 +250,30 @@ const deletePlan = fsPlan({ operation: "delete", content: null });
 const deleted = { ok: true, path: "notes/a", deleted: true };
 const deleteEffect = fsEffect({ operation: "delete", afterHash: null });
 
+test("where nothing is to be verified, a read may keep to itself what it read, but not tell it wrongly", () => {
+  const quiet = actionOf(
+    fsText({
+      risk: { level: "low" },
+      effects: ["fs_read"],
+      params: { type: "object", required: ["path"], properties: { path: { type: "string" } } },
+      fs: { operation: "read", path: { $param: "path" }, allow: ["notes/**"] },
+      verify: { kind: "none" },
+    }),
+  );
+  const told = { ok: true, path: "notes/a", words: 1 };
+  expect(quiet.expect(told, [readEffect], readPlan, {}).outcome).toBe("unverifiable_declared");
+  expect(fs.expect(told, [readEffect], readPlan, {}).outcome).toBe("verification_failed");
+  for (const wrong of [
+    { hash: "sha256:00" },
+    { content_base64: "aG8=" },
+    { hash: null },
+    { path: "notes/b" },
+  ])
+    expect(quiet.expect({ ...told, ...wrong }, [readEffect], readPlan, {}).outcome).toBe(
+      "verification_failed",
+    );
+});
+
 test.each([
   ["an overwrite", fsPlan(), wrote, fsEffect({})],
   ["an overwrite of the expected content", fsPlan({ expectedBeforeHash: old }), wrote, fsEffect({})],

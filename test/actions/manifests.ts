@@ -54,6 +54,93 @@ const FS: Members = {
   verify: { kind: "fs_hash" },
 };
 
+const SMTP: Members = {
+  apiVersion: "latchgate/v1",
+  id: "mail_out",
+  version: "1.0.0",
+  summary: "Send a message.",
+  risk: { level: "high" },
+  effects: ["mail_send"],
+  provider: "builtin:smtp",
+  params: {
+    type: "object",
+    required: ["to", "subject", "text"],
+    properties: {
+      to: { type: "array", items: { type: "string" } },
+      subject: { type: "string" },
+      text: { type: "string" },
+      ticket: { type: "string" },
+    },
+  },
+  smtp: {
+    connection: "office",
+    to: { $param: "to" },
+    subject: { $param: "subject" },
+    text: { $param: "text" },
+  },
+  verify: { kind: "smtp" },
+  limits: { request_kb: 64 },
+};
+
+const STORAGE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "report_put",
+  version: "1.0.0",
+  summary: "Store a report.",
+  risk: { level: "high" },
+  effects: ["storage_write"],
+  provider: "builtin:storage",
+  params: {
+    type: "object",
+    required: ["key", "content"],
+    properties: { key: { type: "string" }, content: { type: "string" }, etag: { type: "string" } },
+  },
+  storage: {
+    connection: "backups",
+    operation: "put",
+    bucket: "reports",
+    key: { $param: "key" },
+    content: { text: { $param: "content" } },
+    mode: "overwrite",
+    if_match: { $param: "etag" },
+    keys: ["2026/**", "*.csv"],
+    max_object_kb: 32,
+  },
+  verify: { kind: "storage" },
+  policy_params: ["key", "etag"],
+  limits: { request_kb: 64 },
+};
+
+const QUEUE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "order_publish",
+  version: "1.0.0",
+  summary: "Publish an order.",
+  risk: { level: "high" },
+  effects: ["queue_publish"],
+  provider: "builtin:queue",
+  params: {
+    type: "object",
+    required: ["key", "order"],
+    properties: {
+      exchange: { type: "string", default: "orders" },
+      key: { type: "string" },
+      order: true,
+      tag: { type: "string" },
+    },
+  },
+  queue: {
+    connection: "jobs",
+    exchange: { $param: "exchange" },
+    routing_key: { $param: "key" },
+    payload: { json: { order: { $param: "order" } } },
+    headers: { "x-tag": { $param: "tag" } },
+    exchanges: ["orders", ""],
+    routing_keys: ["new", "eu.*"],
+  },
+  verify: { kind: "queue" },
+  policy_params: ["exchange", "key", "tag"],
+};
 const DATABASE_SECTION: Members = {
   connection: "orders",
   access: "read",
@@ -87,6 +174,14 @@ export const httpText = (changes: Members = {}) => written({ ...HTTP, ...changes
 /** A sound fs manifest, changed. */
 export const fsText = (changes: Members = {}) => written({ ...FS, ...changes });
 
+/** A sound smtp manifest, changed. */
+export const smtpText = (changes: Members = {}) => written({ ...SMTP, ...changes });
+
+/** A sound storage manifest, changed. */
+export const storageText = (changes: Members = {}) => written({ ...STORAGE, ...changes });
+
+/** A sound queue manifest, changed. */
+export const queueText = (changes: Members = {}) => written({ ...QUEUE, ...changes });
 /** A sound database manifest, its section and its other members changed. PostgreSQL's parser must be loaded. */
 export const databaseText = (section: Members = {}, changes: Members = {}) =>
   written({ ...DATABASE, database: present({ ...DATABASE_SECTION, ...section }), ...changes });

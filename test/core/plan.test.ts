@@ -14,6 +14,7 @@ const PLANS: readonly Plan[] = [
   mailPlan(),
   queuePlan({ payload: Buffer.from([0, 255]), secret: "MQ_PASSWORD" }),
   storagePlan(),
+  storagePlan({ ifNoneMatch: false, ifMatch: '"e"' }),
   storagePlan({ operation: "get", content: null, contentType: null, ifNoneMatch: false }),
 ];
 

@@ -52,7 +52,7 @@ import { ascii, ok } from "../lib/abi";
 @external("latchgate:provider/io-fs@0.1.0", "read")
 declare function read(path: usize, pathLen: usize, result: usize): void;
 export function execute(ptr: usize, len: usize): usize {
-  const path = ascii("src/secret.txt");
+  const path = ascii("src/other.txt");
   read(path.ptr, path.len, heap.alloc(32));
   return ok(ascii('{"ok":true,"path":"src/a.txt"}'));
 }
@@ -128,7 +128,7 @@ beforeAll(async () => {
       policy: openPolicy(undefined, { actions: ids }),
       actions: Object.fromEntries(ids.map((id) => [`${id}.yaml`, id === "other_file" ? file : http(id)])),
       components: [...components.values()],
-      files: { "src/a.txt": "a", "src/secret.txt": "secret" },
+      files: { "src/a.txt": "a", "src/other.txt": "not for agents" },
     }),
   );
   agent = await WireAgent.connect(gate.clientSocket);
@@ -157,8 +157,8 @@ describe("a component that asks for something else than was planned gets nothing
   test("another file", async () => {
     const { body, receipt } = await run("other_file", { path: "src/a.txt" });
     expect(body).toMatchObject({ status: "failed", dispatched: "no", failure: "differs_from_plan" });
-    expect(JSON.stringify([body, receipt])).not.toContain("secret");
-    expect(readFileSync(join(gate.root, "src/secret.txt"), "utf8")).toBe("secret");
+    expect(JSON.stringify([body, receipt])).not.toContain("not for agents");
+    expect(readFileSync(join(gate.root, "src/other.txt"), "utf8")).toBe("not for agents");
   });
 });
 

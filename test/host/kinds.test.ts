@@ -48,6 +48,7 @@ describe("a call that differs from its plan is refused, whatever its kind", () =
     [storagePlan(), { content: Buffer.from("contenT") }],
     [storagePlan(), { contentType: null }],
     [storagePlan(), { ifNoneMatch: false }],
+    [storagePlan(), { ifMatch: '"other"' }],
     [GET, { key: "2026/b.pdf" }],
   ];
   test.each(cases.map(([plan, changes]) => [plan.kind, Object.keys(changes)[0], plan, changes] as const))(
@@ -72,13 +73,17 @@ describe("a call that differs from its plan is refused, whatever its kind", () =
       }
   });
 
-  test("and without a broker nothing happens", async () => {
-    for (const plan of [mailPlan(), queuePlan(), GET]) {
-      const door = host.door(doorRequest({ ...plan, secret: null } as Plan)); // every kind but http may have none
+  test("and without its connection nothing happens", async () => {
+    for (const plan of [databasePlan(), mailPlan(), queuePlan(), GET]) {
+      const secrets = { open: async () => ({ bytes: () => Buffer.from("hunter2!"), release: () => {} }) };
+      const gate = createHost({ testing: { resolve: async () => [] }, secrets });
+      const door = gate.door(doorRequest(plan));
       const call = callFor(plan);
-      expect(await door.call(call)).toEqual({ kind: call.kind, err: "not_granted" });
-      expect(door.effects()).toMatchObject([{ kind: plan.kind, reached: "none", error: "not_granted" }]);
+      const code = "connection_missing";
+      expect(await door.call(call)).toEqual({ kind: call.kind, err: code });
+      expect(door.effects()).toMatchObject([{ kind: plan.kind, reached: "none", error: code }]);
       await door.close();
+      await gate.close();
     }
   });
 });

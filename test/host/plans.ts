@@ -128,6 +128,7 @@ export function storagePlan(changes: Partial<StoragePlan> = {}): StoragePlan {
     content: Buffer.from("content"),
     contentType: "application/pdf",
     ifNoneMatch: true,
+    ifMatch: null,
     maxBytes: 65_536,
     secret: "S3_SECRET",
     ...changes,
@@ -156,10 +157,11 @@ export function callFor(plan: Plan): HostCall {
       return { kind: "queue.publish", connection, exchange, routingKey, payload, contentType, headers };
     }
     case "storage": {
-      const { connection, bucket, key, contentType, ifNoneMatch } = plan;
+      const { connection, bucket, key, contentType, ifNoneMatch, ifMatch } = plan;
       if (plan.operation === "get") return { kind: "storage.get-object", connection, bucket, key };
       const content = plan.content ?? new Uint8Array();
-      return { kind: "storage.put-object", connection, bucket, key, content, contentType, ifNoneMatch };
+      const object = { connection, bucket, key, content, contentType, ifNoneMatch, ifMatch };
+      return { kind: "storage.put-object", ...object };
     }
   }
 }

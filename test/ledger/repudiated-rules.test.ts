@@ -44,7 +44,7 @@ const grant = (policy_version: string): Said => ({
     ...{ ...call, jkt: JKT, grant_id: UUID, component_digest: DIGEST, risk: "low" },
     cause: { kind: "proof", proof: HASH, approval_id: null, idempotency: null },
     ...{ approvers: [], call: { commitment: HASH, bytes: 1 }, policy_version, generation: 1 },
-    granted: { hosts: [], paths: [], secrets: [] },
+    granted: { hosts: [], paths: [], connections: [], secrets: [] },
     limits: { timeout_ms: 1, fuel: 1, memory_mb: 1, io_calls: 1, request_bytes: 1, response_bytes: 1 },
     ...{ budget: { reserved_calls: 1, remaining_calls: null }, epoch: 0 },
     ...{ not_after: "2026-01-01T00:00:00.000Z", boundary: "uid", decision: "grant" },

@@ -47,8 +47,9 @@ const DAMAGE: readonly (readonly [what: string, change: (path: string) => unknow
   ["a missing entry", sql("DELETE FROM entries WHERE seq = 1200"), 10],
 ];
 
-test.each(DAMAGE)("%s", async (_, change, exit) => {
-  const copy = join(log.dir, "copy.db");
+test.each(DAMAGE)("%s", async (what, change, exit) => {
+  // Each its own file: a write-ahead log that a thread has not let go of yet would be read as that of the next.
+  const copy = join(log.dir, `${what}.db`);
   copyFileSync(log.ledger, copy);
   change(copy);
   const alone = verifyLedgerFile(copy, options);

@@ -3,7 +3,11 @@ import type { FsEffect } from "../../core/effect.ts";
 import { isJsonObject, type Json } from "../../core/json.ts";
 import type { FsPlan } from "../../core/plan.ts";
 
-export function fsFaults(effect: FsEffect, plan: FsPlan, raw: Json): string[] {
+/**
+ * What contradicts the plan. Where claims are optional a component may leave out what it read, but not tell it
+ * wrongly: what it answers with is its own affair, what happened is not.
+ */
+export function fsFaults(effect: FsEffect, plan: FsPlan, raw: Json, claimsOptional: boolean): string[] {
   const faults: string[] = [];
   const wants = (holds: boolean, fault: string) => {
     if (!holds) faults.push(fault);
@@ -21,11 +25,12 @@ export function fsFaults(effect: FsEffect, plan: FsPlan, raw: Json): string[] {
         hash !== null && (beforeHash === null || beforeHash === hash),
         "the host has no hash of what was read",
       );
-      wants(says("hash", hash), "the provider reports another hash than was observed");
+      const silent = (member: string) => claimsOptional && claim[member] === undefined;
+      wants(silent("hash") || says("hash", hash), "the provider reports another hash than was observed");
       const encoded = claim.content_base64;
       const content = typeof encoded === "string" ? fromBase64(encoded) : null;
       wants(
-        content !== null && sha256Hex(content) === hash,
+        silent("content_base64") || (content !== null && sha256Hex(content) === hash),
         "the provider reports other content than was read",
       );
       return faults;

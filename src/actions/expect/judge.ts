@@ -56,7 +56,7 @@ export function judge(
   }
   if (verify.kind === "none" && effects.length === 0)
     return { outcome: "unverifiable_declared", reasons: [] };
-  const reasons = effectFaults(effects, plan, raw, output);
+  const reasons = effectFaults(effects, plan, raw, output, verify.kind === "none");
   if (verify.kind === "http" && plan.kind === "http") {
     const [effect] = effects;
     if (effect?.kind === "http" && !statusExpected(verify, effect.status))
@@ -105,6 +105,7 @@ function effectFaults(
   plan: Plan,
   raw: Json,
   output: HttpOutput | null,
+  claimsOptional: boolean,
 ): string[] {
   const faults: string[] = [];
   for (const effect of effects)
@@ -113,7 +114,7 @@ function effectFaults(
   if (effect === undefined) return ["no effect was observed"];
   if (effects.length > 1) faults.push("more than one effect was observed");
   if (effect.reached !== "confirmed") faults.push("the effect was not confirmed");
-  faults.push(...kindFaults(effect, plan, raw, output));
+  faults.push(...kindFaults(effect, plan, raw, output, claimsOptional));
   return faults;
 }
 
@@ -125,12 +126,13 @@ function kindFaults(
   plan: Plan,
   raw: Json,
   output: HttpOutput | null,
+  claimsOptional: boolean,
 ): readonly string[] {
   switch (plan.kind) {
     case "http":
       return effect.kind === "http" ? httpFaults(effect, plan, raw, output) : OTHER_KIND;
     case "fs":
-      return effect.kind === "fs" ? fsFaults(effect, plan, raw) : OTHER_KIND;
+      return effect.kind === "fs" ? fsFaults(effect, plan, raw, claimsOptional) : OTHER_KIND;
     case "database":
       return effect.kind === "database" ? databaseFaults(effect, plan, raw) : OTHER_KIND;
     case "mail":

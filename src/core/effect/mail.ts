@@ -17,6 +17,8 @@ export interface MailEffect extends EffectEnd {
   readonly recipients: number;
   /** Recipients that the server took; null when it did not say. */
   readonly accepted: number | null;
+  /** Positions, in to, cc and bcc one after the other from 0, of the recipients that the server refused. */
+  readonly refused: readonly number[];
   /** Last SMTP reply code; null without one. */
   readonly status: number | null;
 }

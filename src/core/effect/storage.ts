@@ -20,4 +20,6 @@ export interface StorageEffect extends EffectEnd {
   /** SHA-256 hex of the content that came back; null for put, and when it was cut off. */
   readonly responseHash: string | null;
   readonly etag: string | null;
+  /** The store's name of this version of the object; null where it keeps none. */
+  readonly version: string | null;
 }

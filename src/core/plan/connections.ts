@@ -27,6 +27,8 @@ export interface MailConnection {
   readonly server: MailServer;
   /** The one sender, a bare addr-spec. */
   readonly from: string;
+  /** Domains that any action may send to there, see `isDomainPattern`; null leaves it to the manifests. */
+  readonly domains: readonly string[] | null;
   readonly secret: string | null;
   readonly ca: string | null;
 }
@@ -34,12 +36,20 @@ export interface MailConnection {
 export interface QueueConnection {
   readonly server: Endpoint;
   readonly vhost: string;
+  /** Exchanges that any action may name there; null leaves it to the manifests. */
+  readonly exchanges: readonly string[] | null;
+  /** Routing keys, or beginnings of some before a `*`, that any action may name there; null as above. */
+  readonly routingKeys: readonly string[] | null;
   readonly secret: string | null;
   readonly ca: string | null;
 }
 
 export interface StorageConnection {
   readonly endpoint: StorageEndpoint;
+  /** Buckets that any action may name there; null leaves it to the manifests. */
+  readonly buckets: readonly string[] | null;
+  /** Globs of keys that any action may name there; null leaves it to the manifests. */
+  readonly keys: readonly string[] | null;
   readonly secret: string;
   readonly ca: string | null;
 }

@@ -26,6 +26,8 @@ export interface StoragePlan {
   readonly contentType: string | null;
   /** For put: fails when the object is there. */
   readonly ifNoneMatch: boolean;
+  /** For put: the etag that the object must have; null for any. */
+  readonly ifMatch: string | null;
   /** Largest object that may come back. */
   readonly maxBytes: number;
   /** Name of the secret that holds the secret access key. */
@@ -44,6 +46,7 @@ export function storagePlanToJson(plan: StoragePlan) {
     content: encodeBytes(plan.content),
     content_type: plan.contentType,
     if_none_match: plan.ifNoneMatch,
+    if_match: plan.ifMatch,
     max_bytes: plan.maxBytes,
     secret: plan.secret,
   } satisfies JsonObject;
@@ -51,13 +54,15 @@ export function storagePlanToJson(plan: StoragePlan) {
 
 export function storagePlanFromJson(stored: ReturnType<typeof storagePlanToJson>): StoragePlan {
   const { access_key_id: accessKeyId, ...endpoint } = stored.endpoint;
-  const { content_type: contentType, if_none_match: ifNoneMatch, max_bytes: maxBytes, ...plan } = stored;
+  const { content_type: contentType, if_none_match: ifNoneMatch, if_match: ifMatch, ...rest } = stored;
+  const { max_bytes: maxBytes, ...plan } = rest;
   return {
     ...plan,
     endpoint: { ...endpoint, accessKeyId },
     content: decodeBytes(stored.content),
     contentType,
     ifNoneMatch,
+    ifMatch,
     maxBytes,
   };
 }

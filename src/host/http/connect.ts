@@ -6,13 +6,13 @@ import { sameAddress } from "./addresses.ts";
 
 /** Where one connection goes: everything here is decided before the first packet. */
 export interface DialTarget {
-  readonly scheme: "http" | "https";
+  readonly scheme: "http" | "https" | "tcp" | "tls";
   /** Name for TLS; a literal is checked as an address. */
   readonly host: string;
   /** The pinned literal. */
   readonly address: string;
   readonly port: number;
-  /** Trust for this target; null for plain http. */
+  /** Trust for this target; null for a connection in clear text. */
   readonly trust: TrustSet | null;
   /** Whose credentials go through it; empty when none do. Such a connection is never shared between two owners. */
   readonly owner: string;
@@ -124,7 +124,7 @@ function secured(target: DialTarget, trust: TrustSet, tunnel: Socket | null) {
     // Said outright, as the default bends to NODE_TLS_REJECT_UNAUTHORIZED.
     rejectUnauthorized: true,
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(target.host, certificate),
-    ALPNProtocols: ["http/1.1"],
+    ...(target.scheme === "https" ? { ALPNProtocols: ["http/1.1"] } : {}),
   });
   socket.setNoDelay(true);
   return { socket, ready: "secureConnect" as const };

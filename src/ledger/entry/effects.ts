@@ -64,6 +64,7 @@ const mail = closed({
   recipients: hash,
   recipient_count: integer,
   accepted: nullable(integer),
+  refused: list(integer),
   status: nullable(integer),
   ...end,
 });
@@ -97,6 +98,7 @@ const storage = closed({
   response_bytes: integer,
   response: nullable(hash),
   etag: nullable(name),
+  version: nullable(name),
   ...end,
 });
 

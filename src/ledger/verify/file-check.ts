@@ -101,6 +101,7 @@ export class FileCheck {
   /** To be asked once, after all entries. */
   finish(): VerifyReport {
     const { db, from, verifier } = this;
+    verifier.end();
     const beside = [
       ...this.nodes.faults(),
       ...cosignatureFaults(db, from ?? 0),

@@ -59,6 +59,7 @@ export class LogVerifier {
   private readonly times = new EntryTimes(this.damage);
   private regressions = 0;
   private unsupported: string | null = null;
+  private ended = false;
   private readonly anchors: AnchorCheck;
   private readonly startSize: number;
 
@@ -233,10 +234,17 @@ export class LogVerifier {
     this.damage.add("chain", null, detail);
   }
 
-  finish(trust: Trust, strict: boolean): VerifyReport {
+  /** Says that the log is at its end, where what covers it must have been reached: damage to it before that beside it. */
+  end(): void {
+    if (this.ended) return;
+    this.ended = true;
     this.checkpoints.finish(this.tree.size);
     if (this.tree.size === 0) this.damage.add("chain", null, "the log is empty");
     this.anchors.finish(this.tree.size);
+  }
+
+  finish(trust: Trust, strict: boolean): VerifyReport {
+    this.end();
     const signedTo = this.witnessed.finish();
     const repudiated = this.repudiations.of(this.history, this.tree.size);
     this.damage.repudiate(repudiated.ranges);

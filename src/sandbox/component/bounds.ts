@@ -31,8 +31,9 @@ export function boundCore(core: Uint8Array, bounds: CoreBounds): Uint8Array {
 const MOST_INSTANCES = 64;
 
 /**
- * Refuses components that share or multiply linear memory, so that one limit holds for a call: in several modules, or
- * in several instances of one. Throws {@link ComponentError} `component_unsupported`.
+ * Refuses components that multiply linear memory, so that one limit holds for a call: in several modules, or in
+ * several instances of one. Modules may share the one that there is. Throws {@link ComponentError}
+ * `component_unsupported`.
  */
 export function checkMemories(cores: readonly Uint8Array[], steps: LinkPlan["steps"]): void {
   if (steps.length > MOST_INSTANCES) throw unsupported(`more than ${MOST_INSTANCES} core instances`);
@@ -68,7 +69,9 @@ function checkImports(from: Cursor): void {
         limits(from);
         return;
       case 0x02:
-        throw unsupported("a memory shared between core modules");
+        // The one memory of the component: no other can be given to it.
+        limits(from);
+        return;
       case 0x03:
         // One-byte value types only: what a global of reference type would carry has no use between these modules.
         from.byte();

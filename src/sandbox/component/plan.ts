@@ -33,4 +33,13 @@ export type CoreSource =
       readonly function: string;
       readonly memory: CoreExport;
       readonly realloc: CoreExport | null;
-    };
+    }
+  | {
+      readonly from: "wasi";
+      /** A clock or a source of randomness; see wit/wasi.ts. */
+      readonly function: string;
+      readonly memory: CoreExport | null;
+      readonly realloc: CoreExport | null;
+    }
+  /** Is there for the link only: a call of it ends the run. */
+  | { readonly from: "denied"; readonly name: string };

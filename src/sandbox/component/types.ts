@@ -5,7 +5,8 @@ import { type Cursor, malformed, unsupported } from "./cursor.ts";
 /** A type as a component declares it; `foreign` is one that this world has no use for. */
 export type DeclaredType =
   | { readonly kind: "value"; readonly type: wit.WitType }
-  | { readonly kind: "function"; readonly signature: string }
+  /** The signature is null for a function of types that this world has no use for. */
+  | { readonly kind: "function"; readonly signature: string | null }
   | { readonly kind: "instance"; readonly exports: ReadonlyMap<string, DeclaredType> }
   | { readonly kind: "foreign" };
 
@@ -39,7 +40,7 @@ export function readType(from: Cursor, space: TypeSpace, depth = 0): DeclaredTyp
       return readInstance(from, code === 0x41, space, depth);
     case 0x3f:
       from.expect(0x7f, "a resource representation");
-      if (from.byte() === 1) from.u32();
+      if (from.byte() === 1) from.u32(); // its destructor, which nothing calls
       return FOREIGN;
     default:
       return readValueType(code, from, space);
@@ -99,7 +100,7 @@ function readFunction(from: Cursor, space: TypeSpace, asynchronous: boolean): De
   if (from.byte() === 0x00) answer = valueType(from, space);
   else from.expect(0x00, "an empty result list");
   const types = known(params);
-  if (asynchronous || types === null || answer === "foreign") return FOREIGN;
+  if (asynchronous || types === null || answer === "foreign") return { kind: "function", signature: null };
   return { kind: "function", signature: signature(types, answer) };
 }
 
@@ -149,11 +150,13 @@ export function readExternName(from: Cursor): string {
   return from.name();
 }
 
+export type ExternSort = "function" | "type" | "instance" | "other";
+
 /** An `externdesc`: what is imported or exported, and its type where it has one here. */
 export function readExternType(
   from: Cursor,
   space: TypeSpace,
-): { readonly sort: "function" | "type" | "instance" | "other"; readonly type: DeclaredType } {
+): { readonly sort: ExternSort; readonly type: DeclaredType } {
   switch (from.byte()) {
     case 0x00:
       from.expect(0x11, "a core module");

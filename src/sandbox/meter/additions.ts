@@ -5,6 +5,12 @@ import type { ModuleSpace } from "./module-space.ts";
 export const METER_NAMESPACE = "latchgate:meter";
 export const LEFT_EXPORT = `${METER_NAMESPACE}/left`;
 
+/**
+ * The module that has the memory exports these two; a module that imports the memory imports them, under their last
+ * word, so that every module of a component sees one size.
+ */
+export const MEMORY_EXPORTS = ["memory-size", "memory-grow"] as const;
+
 const I32 = 0x7f;
 const EMPTY = 0x40;
 
@@ -17,32 +23,52 @@ export const ADDED_TYPES: readonly (readonly number[])[] = [
   [0x60, 0, 1, I32],
 ];
 
-/** Imports, with the index of their added type. */
-export const ADDED_IMPORTS = [
-  { name: "refill", type: TYPE.i32ToI32 },
-  { name: "grow", type: TYPE.grow },
-] as const;
+/** Imports, with the index of their added type, in the order of `ModuleSpace.importAdded`. */
+export function addedImports(
+  space: ModuleSpace,
+): readonly { readonly name: string; readonly type: number }[] {
+  const imports = [
+    { name: "refill", type: TYPE.i32ToI32 },
+    { name: "grow", type: TYPE.grow },
+  ];
+  if (!space.importsMemory) return imports;
+  const [size, grow] = MEMORY_EXPORTS;
+  return [...imports, { name: size, type: TYPE.toI32 }, { name: grow, type: TYPE.i32ToI32 }];
+}
 
 /** Added functions, in the order of `ModuleSpace.added`. */
-export const ADDED = { more: 0, bulk: 1, left: 2, grow: 3 } as const;
+export const ADDED = { more: 0, bulk: 1, left: 2, grow: 3, size: 4 } as const;
 
-/** The added types of the added functions; `grow` only where there is a memory. */
+/** What the module exports beside its own, with the index of the function. */
+export function addedExports(space: ModuleSpace): readonly (readonly [name: string, index: number])[] {
+  const left = [LEFT_EXPORT, space.added(ADDED.left)] as const;
+  if (!space.ownsMemory) return [left];
+  const [size, grow] = MEMORY_EXPORTS;
+  return [
+    left,
+    [`${METER_NAMESPACE}/${size}`, space.added(ADDED.size)],
+    [`${METER_NAMESPACE}/${grow}`, space.added(ADDED.grow)],
+  ];
+}
+
+/** The added types of the added functions; `grow` and `size` only where there is a memory of its own. */
 export function addedFunctionTypes(space: ModuleSpace): readonly number[] {
   const types = [TYPE.nothing, TYPE.i32ToI32, TYPE.toI32];
-  return space.declared.memory === null ? types : [...types, TYPE.i32ToI32];
+  return space.ownsMemory ? [...types, TYPE.i32ToI32, TYPE.toI32] : types;
 }
 
 /** Bodies of the added functions, each with its locals. */
 export function addedBodies(space: ModuleSpace): readonly Uint8Array[] {
-  const bodies = [moreBody(space), bulkBody(space), leftBody(space)];
+  const bodies = [moreBody(space), bulkBody(space), readBody(space.fuelGlobal)];
   const { memory } = space.declared;
-  return memory === null ? bodies : [...bodies, growBody(space, memory.most)];
+  if (memory === null || memory.imported) return bodies;
+  return [...bodies, growBody(space, memory.most), readBody(space.pagesGlobal)];
 }
 
 /** The globals: fuel, which starts empty, so that a start function is charged as well, and the guest's pages. */
 export function addedGlobals(space: ModuleSpace): readonly Uint8Array[] {
   const { memory } = space.declared;
-  return memory === null ? [mutableI32(0)] : [mutableI32(0), mutableI32(memory.least)];
+  return memory === null || memory.imported ? [mutableI32(0)] : [mutableI32(0), mutableI32(memory.least)];
 }
 
 function mutableI32(value: number): Uint8Array {
@@ -114,10 +140,10 @@ function bulkBody(space: ModuleSpace): Uint8Array {
   });
 }
 
-function leftBody(space: ModuleSpace): Uint8Array {
+function readBody(global: number): Uint8Array {
   return code((to) => {
     to.byte(0);
-    get(to, space.fuelGlobal);
+    get(to, global);
     to.byte(0x0b);
   });
 }

@@ -16,6 +16,12 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
   const typeIndex = (from: Cursor) => {
     if (from.u32() >= types) throw malformed("a type that is not there");
   };
+  let memory: DeclaredMemory | null = null;
+  let memories = 0;
+  const memoryOf = (from: Cursor, isImported: boolean) => {
+    memory = memoryType(from, isImported);
+    memories++;
+  };
   const imports = vector(SECTION.import, (from) => {
     if (from.name().startsWith(METER_NAMESPACE)) throw unsupported("the namespace of the meter");
     from.name();
@@ -29,7 +35,8 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
         imported.tables++;
         return;
       case 0x02:
-        throw unsupported("a memory shared between core modules");
+        memoryOf(from, true);
+        return;
       case 0x03:
         globalType(from);
         imported.globals++;
@@ -40,10 +47,7 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
   });
   const functions = imported.functions + vector(SECTION.function, typeIndex);
   const tables = imported.tables + vector(SECTION.table, table);
-  let memory: DeclaredMemory | null = null;
-  const memories = vector(SECTION.memory, (from) => {
-    memory = memoryType(from);
-  });
+  vector(SECTION.memory, (from) => memoryOf(from, false));
   const tags = vector(SECTION.tag, (from) => {
     from.expect(0x00, "an exception");
     typeIndex(from);
@@ -87,9 +91,9 @@ function table(from: Cursor): void {
 
 const MOST_PAGES = 65_536;
 
-function memoryType(from: Cursor): DeclaredMemory {
+function memoryType(from: Cursor, imported: boolean): DeclaredMemory {
   const { least, most } = limits(from);
-  return { least, most: Math.min(most ?? MOST_PAGES, MOST_PAGES) };
+  return { imported, least, most: Math.min(most ?? MOST_PAGES, MOST_PAGES) };
 }
 
 function limits(from: Cursor): { readonly least: number; readonly most: number | null } {

@@ -121,11 +121,12 @@ export class BodyRewriter {
         return;
       case FORM.memorySize:
         space.memory(from.u32());
-        this.replace(start, 0x23, space.pagesGlobal);
+        if (space.importsMemory) this.replace(start, 0x10, space.memorySizeImport);
+        else this.replace(start, 0x23, space.pagesGlobal);
         return;
       case FORM.memoryGrow:
         space.memory(from.u32());
-        this.replace(start, 0x10, space.added(ADDED.grow));
+        this.replace(start, 0x10, space.importsMemory ? space.memoryGrowImport : space.added(ADDED.grow));
         return;
       case FORM.labelTable:
         for (let labels = from.count(); labels >= 0; labels--) from.u32();

@@ -1,13 +1,12 @@
 import { utf8 } from "../../core/bytes.ts";
 import { Cursor, malformed, unsupported } from "../component/cursor.ts";
 import {
-  ADDED,
-  ADDED_IMPORTS,
   ADDED_TYPES,
   addedBodies,
+  addedExports,
   addedFunctionTypes,
   addedGlobals,
-  LEFT_EXPORT,
+  addedImports,
   METER_NAMESPACE,
 } from "./additions.ts";
 import { ByteWriter } from "./byte-writer.ts";
@@ -54,15 +53,17 @@ function writeSection(
       extend(source, to, ADDED_TYPES.length);
       for (const type of ADDED_TYPES) to.append(type);
       return;
-    case SECTION.import:
-      extend(source, to, ADDED_IMPORTS.length);
-      for (const { name, type } of ADDED_IMPORTS) {
+    case SECTION.import: {
+      const imports = addedImports(space);
+      extend(source, to, imports.length);
+      for (const { name, type } of imports) {
         writeName(to, METER_NAMESPACE);
         writeName(to, name);
         to.byte(0x00);
         to.u32(space.addedType(type));
       }
       return;
+    }
     case SECTION.function: {
       const types = addedFunctionTypes(space);
       extend(source, to, types.length);
@@ -124,6 +125,7 @@ function writeGlobals(source: Uint8Array, space: ModuleSpace, to: ByteWriter): v
 }
 
 function writeExports(source: Uint8Array, space: ModuleSpace, to: ByteWriter): void {
+  const added = addedExports(space);
   copyVector(
     source,
     to,
@@ -135,11 +137,13 @@ function writeExports(source: Uint8Array, space: ModuleSpace, to: ByteWriter): v
       to.byte(kind);
       to.u32(exportedIndex(kind, from.u32(), space));
     },
-    1,
+    added.length,
   );
-  writeName(to, LEFT_EXPORT);
-  to.byte(0x00);
-  to.u32(space.added(ADDED.left));
+  for (const [name, index] of added) {
+    writeName(to, name);
+    to.byte(0x00);
+    to.u32(index);
+  }
 }
 
 function exportedIndex(kind: number, index: number, space: ModuleSpace): number {

@@ -12,14 +12,17 @@ export interface Declared {
 }
 
 export interface DeclaredMemory {
+  /** Another module of the component has it. */
+  readonly imported: boolean;
   /** Pages that it starts with. */
   readonly least: number;
   /** Pages that it may grow to by its own word. */
   readonly most: number;
 }
 
-/** Imports of functions that metering adds, after those of the module. */
+/** Imports of functions that metering adds, after those of the module: two, and two more for an imported memory. */
 const ADDED_IMPORTS = 2;
+const ADDED_FOR_MEMORY = 2;
 
 /**
  * Indexes of a metered module. What is added stands behind what was there, so only functions that the module defines
@@ -35,7 +38,7 @@ export class ModuleSpace {
 
   function(index: number): number {
     this.below(index, this.declared.functions, "function");
-    return index < this.declared.importedFunctions ? index : index + ADDED_IMPORTS;
+    return index < this.declared.importedFunctions ? index : index + this.addedImports;
   }
 
   type(index: number): number {
@@ -62,7 +65,15 @@ export class ModuleSpace {
     return this.declared.globals;
   }
 
-  /** Pages as the guest sees them. Only with a memory. */
+  get ownsMemory(): boolean {
+    return this.declared.memory?.imported === false;
+  }
+
+  get importsMemory(): boolean {
+    return this.declared.memory?.imported === true;
+  }
+
+  /** Pages as the guest sees them. Only with a memory of its own. */
   get pagesGlobal(): number {
     return this.declared.globals + 1;
   }
@@ -75,14 +86,27 @@ export class ModuleSpace {
     return this.declared.importedFunctions + 1;
   }
 
+  /** What tells the size of an imported memory, and what grows it. Only with one. */
+  get memorySizeImport(): number {
+    return this.declared.importedFunctions + ADDED_IMPORTS;
+  }
+
+  get memoryGrowImport(): number {
+    return this.declared.importedFunctions + ADDED_IMPORTS + 1;
+  }
+
   /** The added functions stand behind the module's own. */
   added(which: number): number {
-    return this.declared.functions + ADDED_IMPORTS + which;
+    return this.declared.functions + this.addedImports + which;
   }
 
   /** Index of an added type. */
   addedType(which: number): number {
     return this.declared.types + which;
+  }
+
+  private get addedImports(): number {
+    return this.importsMemory ? ADDED_IMPORTS + ADDED_FOR_MEMORY : ADDED_IMPORTS;
   }
 
   private below(index: number, count: number, what: string): number {

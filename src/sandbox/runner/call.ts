@@ -13,11 +13,13 @@ import {
 } from "../protocol/message.ts";
 import { decodeValue, encodeValue, WireReader, WireWriter } from "../protocol/value.ts";
 import type { WitType, WitValue } from "../wit/type.ts";
+import type { WasiFunction } from "../wit/wasi.ts";
 import { type LogLevel, WORLD_FUNCTIONS, type WorldFunction } from "../wit/world.ts";
 import type { LoadedComponent } from "./component.ts";
 import { promiseIntegration } from "./jspi.ts";
 import { MeterState } from "./meter-state.ts";
 import { endOf } from "./trap.ts";
+import { WASI } from "./wasi.ts";
 
 export interface CallChannel {
   send(kind: number, ...parts: readonly Uint8Array[]): void;
@@ -64,7 +66,11 @@ export class RunnerCall {
     try {
       const { execute, memory } = component.instantiate(
         this.message.memoryPages,
-        (declared, lowered) => this.hostFunction(declared, lowered),
+        {
+          world: (declared, lowered) => this.hostFunction(declared, lowered),
+          wasi: (name, lowered) => this.wasi(name, lowered),
+          denied: (name) => this.denied(name),
+        },
         this.meter,
       );
       const [ptr, length] = lowerBytes(this.message.task, memory);
@@ -141,6 +147,32 @@ export class RunnerCall {
     });
   }
 
+  /** Clocks and randomness, which cost what a host call does. */
+  private wasi(name: WasiFunction, memory: GuestMemory | null): Bun.WebAssembly.ExportValue {
+    const answer = WASI[name];
+    const { Suspending } = promiseIntegration();
+    return new Suspending((...args) => {
+      if (this.isOver || !this.charged(HOST_CALL_FUEL)) return never();
+      try {
+        return answer(args, memory);
+      } catch (error) {
+        this.broke(error);
+        return never();
+      }
+    });
+  }
+
+  /** What the component asks for here is not part of the sandbox. */
+  private denied(name: string): Bun.WebAssembly.ExportValue {
+    const { Suspending } = promiseIntegration();
+    return new Suspending(() => {
+      if (!this.isOver)
+        this.end("import_not_granted", `the component called ${name.slice(0, 128)}, which no provider has`);
+      if (this.mayLeave) return never();
+      throw new AbiError("the component called what it may not");
+    });
+  }
+
   private called(
     declared: WorldFunction,
     index: number,
@@ -199,6 +231,8 @@ export class RunnerCall {
   private finish(): void {
     if (this.isOver) return;
     this.isOver = true;
+    // Whatever still runs, as a start function or realloc that caught an exception, is trapped at its next question.
+    this.meter.cancel();
     this.waiting = null;
     // A guest that is still on the stack, and catches the exception that it got, goes no further than its slice.
     this.meter.cancel();

@@ -1,13 +1,19 @@
 import { GuestMemory, type Realloc } from "../abi/guest-memory.ts";
 import { boundCore, PAGE_BYTES } from "../component/bounds.ts";
 import type { CoreExport, CoreSource, LinkPlan, LinkStep } from "../component/plan.ts";
-import { LEFT_EXPORT, METER_NAMESPACE } from "../meter/additions.ts";
+import { LEFT_EXPORT, MEMORY_EXPORTS, METER_NAMESPACE } from "../meter/additions.ts";
+import { isServed, type WasiFunction } from "../wit/wasi.ts";
 import { type WorldFunction, worldFunction } from "../wit/world.ts";
 
 import type { MeterState } from "./meter-state.ts";
 
-/** Makes the core function behind a lowered import. */
-export type HostFunctions = (declared: WorldFunction, memory: GuestMemory) => Bun.WebAssembly.ExportValue;
+/** Makes the core functions behind lowered imports. */
+export interface HostFunctions {
+  world(declared: WorldFunction, memory: GuestMemory): Bun.WebAssembly.ExportValue;
+  wasi(name: WasiFunction, memory: GuestMemory | null): Bun.WebAssembly.ExportValue;
+  /** Ends the call when it is called. */
+  denied(name: string): Bun.WebAssembly.ExportValue;
+}
 
 export interface ProviderInstance {
   readonly execute: Bun.WebAssembly.ExportValue;
@@ -76,7 +82,7 @@ export class LoadedComponent {
       imports[given.namespace] = members;
     }
     // Last, so that nothing a component gives its modules can stand in for the meter.
-    imports[METER_NAMESPACE] = { refill: meter.refill, grow: meter.grow };
+    imports[METER_NAMESPACE] = { refill: meter.refill, grow: meter.grow, ...sharedMemory(instances) };
     return new WebAssembly.Instance(module, imports);
   }
 }
@@ -86,11 +92,37 @@ function resolve(
   instances: readonly WebAssembly.Instance[],
   host: HostFunctions,
 ): Bun.WebAssembly.ImportValue {
-  if (source.from === "instance") return exported(instances, source.export);
-  const declared = worldFunction(source.function);
-  if (declared === undefined)
-    throw new RangeError("the link plan names a function that the world does not have");
-  return host(declared, guestMemory(instances, source.memory, source.realloc));
+  switch (source.from) {
+    case "instance":
+      return exported(instances, source.export);
+    case "denied":
+      return host.denied(source.name);
+    case "wasi": {
+      if (!isServed(source.function))
+        throw new RangeError("the link plan names a function of wasi that is not served");
+      const { memory, realloc } = source;
+      return host.wasi(source.function, memory === null ? null : guestMemory(instances, memory, realloc));
+    }
+    case "host": {
+      const declared = worldFunction(source.function);
+      if (declared === undefined)
+        throw new RangeError("the link plan names a function that the world does not have");
+      return host.world(declared, guestMemory(instances, source.memory, source.realloc));
+    }
+  }
+}
+
+/** How a module that imports the memory asks for its size and growth: of the one instance that has it. */
+function sharedMemory(
+  instances: readonly WebAssembly.Instance[],
+): Record<string, Bun.WebAssembly.ExportValue> {
+  const shared: Record<string, Bun.WebAssembly.ExportValue> = {};
+  for (const { exports } of instances)
+    for (const name of MEMORY_EXPORTS) {
+      const value = exports[`${METER_NAMESPACE}/${name}`];
+      if (value !== undefined) shared[name] = value;
+    }
+  return shared;
 }
 
 function guestMemory(

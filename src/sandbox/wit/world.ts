@@ -214,6 +214,7 @@ export const WORLD_FUNCTIONS: readonly WorldFunction[] = [
       ["content", bytes],
       ["content-type", option(string)],
       ["if-none-match", bool],
+      ["if-match", option(string)],
     ]),
     result(
       record([

@@ -12,6 +12,15 @@ import { attempt, type Exports, instantiate, PLENTY, randomFrom } from "./metere
 const MODULES = Number(process.env.LATCHGATE_METER_FUZZ ?? 100);
 const SEED = Number(process.env.LATCHGATE_METER_SEED ?? 1);
 
+/** Debian's: npm puts first a slow one, which comes with the compiler of AssemblyScript. */
+const WASM_OPT = Bun.which("wasm-opt", {
+  PATH: (process.env.PATH ?? "")
+    .split(":")
+    .filter((folder) => !folder.includes("node_modules"))
+    .join(":"),
+});
+
+/** Each version knows others. */
 const FEATURES = [
   "gc",
   "gc-nn-locals",
@@ -23,7 +32,10 @@ const FEATURES = [
 ].map((feature) => `--disable-${feature}`);
 
 let folder: string;
+let features: readonly string[];
 beforeAll(() => {
+  const help = WASM_OPT === null ? "" : Bun.spawnSync([WASM_OPT, "--help"]).stdout.toString();
+  features = FEATURES.filter((flag) => help.includes(flag));
   folder = mkdtempSync(join(tmpdir(), "meter-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -39,8 +51,8 @@ function randomModule(seed: number): Uint8Array<ArrayBuffer> {
   );
   // With reference types this version writes, more often than not, types of garbage collection all the same.
   const references = seed % 4 === 0 ? [] : ["--disable-reference-types"];
-  const flags = ["--all-features", ...FEATURES, ...references];
-  const made = Bun.spawnSync(["wasm-opt", "-ttf", input, ...flags, "-o", output]);
+  const flags = ["--all-features", ...features, ...references];
+  const made = Bun.spawnSync([WASM_OPT ?? "", "-ttf", input, ...flags, "-o", output]);
   if (made.exitCode !== 0) throw new Error(`wasm-opt: ${made.stderr.toString()}`);
   return Uint8Array.from(readFileSync(output));
 }
@@ -84,7 +96,7 @@ function behaviour(exports: Exports, calls: readonly string[]): string[] | null 
   return [...seen, ...calls];
 }
 
-const withWasmOpt = requireTool("wasm-opt", "apt-get install binaryen");
+const withWasmOpt = requireTool(WASM_OPT ?? "wasm-opt of a package", "apt-get install binaryen");
 
 withWasmOpt(
   `${MODULES} random modules do after metering what they did before, at the same cost each time`,

@@ -49,7 +49,11 @@ describe("a module that uses what the sandbox does not run", () => {
     ["a memory of 64 bits", [...PREAMBLE, 5, 3, 1, 4, 1]],
     ["two memories", [...PREAMBLE, 5, 5, 2, 0, 1, 0, 1]],
     ["access to another memory", withBody([0, 0x41, 0, 0x28, 0x42, 1, 0, 0x1a, 0x0b], [5, 3, 1, 0, 1])],
-    ["an imported memory", [...PREAMBLE, 2, 8, 1, 1, 0x61, 1, 0x62, 2, 0, 1]],
+    ["an imported memory that is shared", [...PREAMBLE, 2, 9, 1, 1, 0x61, 1, 0x62, 2, 3, 1, 2]],
+    [
+      "an imported memory and one of its own",
+      [...PREAMBLE, 2, 8, 1, 1, 0x61, 1, 0x62, 2, 0, 1, 5, 3, 1, 0, 1],
+    ],
     ["an imported exception", [...PREAMBLE, ...TYPE, 2, 8, 1, 1, 0x61, 1, 0x62, 4, 0, 0]],
     ["a table with an initialiser", [...PREAMBLE, 4, 9, 1, 0x40, 0, 0x70, 0, 1, 0xd0, 0x70, 0x0b]],
     ["an unknown section", [...PREAMBLE, 14, 1, 0]],

@@ -38,11 +38,14 @@ test("a component that gives its modules a meter of its own is refused, though i
   await expect(ingested).rejects.toMatchObject({ code: "component_unsupported" });
 });
 
+const nothing = () => () => undefined;
+const NO_HOST = { world: nothing, wasi: nothing, denied: nothing };
+
 test("nor would a runner link it", async () => {
   const { plan, cores } = readComponent(await parse(STAND_IN));
   const loaded = new LoadedComponent(plan, cores.map(meterModule));
   const meter = new MeterState({ ...PLENTY, fuel: 1_000 });
-  const { execute } = loaded.instantiate(1, () => () => undefined, meter);
+  const { execute } = loaded.instantiate(1, NO_HOST, meter);
   if (typeof execute !== "function") throw new Error("execute is a function");
   expect(attempt(() => (execute as (...args: readonly number[]) => unknown)(0, 0))).toMatchObject({
     threw: expect.stringContaining("Unreachable"),

@@ -65,6 +65,9 @@ describe("the built-in components", () => {
     const builtins = await loadBuiltins();
     expect([...(builtins.get("http_api")?.imports ?? [])].sort()).toEqual(["io-http", "io-log"]);
     expect([...(builtins.get("fs")?.imports ?? [])].sort()).toEqual(["io-fs", "io-log"]);
+    expect([...(builtins.get("smtp")?.imports ?? [])].sort()).toEqual(["io-log", "io-smtp"]);
+    expect([...(builtins.get("queue")?.imports ?? [])].sort()).toEqual(["io-log", "io-queue"]);
+    expect([...(builtins.get("storage")?.imports ?? [])].sort()).toEqual(["io-log", "io-storage"]);
   });
 });
 
@@ -291,6 +294,153 @@ describe("fs", () => {
       });
       expect(door.asked).toEqual([]);
     }
+  });
+});
+
+describe("smtp", () => {
+  const text = fc.string({ unit: "grapheme", maxLength: 30 });
+  const texts = fc.array(text, { maxLength: 20 });
+
+  test("sends exactly the message of its task, and tells what the host said", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          to: texts,
+          cc: texts,
+          bcc: texts,
+          subject: text,
+          text: fc.option(text),
+          html: fc.option(text),
+          headers: fc.array(fc.tuple(text, text), { maxLength: 20 }),
+        }),
+        text,
+        fc.nat(50),
+        async (message, messageId, accepted) => {
+          const said = { kind: "smtp.send", ok: { messageId, accepted } } as const;
+          const { asked, output } = await ask("smtp", message, () => said);
+          expect(asked).toEqual([{ kind: "smtp.send", ...message }]);
+          expect(output).toEqual({ ok: true, message_id: messageId, accepted });
+        },
+      ),
+      { numRuns: 50, seed: 11 },
+    );
+  });
+
+  test("a refusal of the host is its answer", async () => {
+    const message = {
+      to: ["a@b.example"],
+      cc: [],
+      bcc: [],
+      subject: "s",
+      text: "t",
+      html: null,
+      headers: [],
+    };
+    const { output } = await ask("smtp", message, () => ({ kind: "smtp.send", err: "recipient_refused" }));
+    expect(output).toMatchObject({ ok: false, error: { code: "recipient_refused" } });
+  });
+});
+
+describe("storage", () => {
+  const text = fc.string({ unit: "grapheme", maxLength: 30 });
+  const place = { connection: text, bucket: text, key: text };
+  const hash = createHash("sha256").digest();
+  const digest = `sha256:${hash.toString("hex")}`;
+
+  test("puts exactly the object of its task", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          ...place,
+          content_type: fc.option(text),
+          if_none_match: fc.boolean(),
+          if_match: fc.option(text),
+        }),
+        fc.uint8Array({ maxLength: 100 }),
+        text,
+        async (task, content, etag) => {
+          const bytes = Buffer.from(content);
+          const { asked, output } = await ask(
+            "storage",
+            { operation: "put", ...task, content_base64: bytes.toString("base64") },
+            () => ({
+              kind: "storage.put-object",
+              ok: { etag, contentHash: hash, bytesWritten: content.length },
+            }),
+          );
+          const { connection, bucket, key } = task;
+          const conditions = { ifNoneMatch: task.if_none_match, ifMatch: task.if_match };
+          const contentType = task.content_type;
+          expect(asked).toMatchObject([
+            { kind: "storage.put-object", connection, bucket, key, contentType, ...conditions },
+          ]);
+          const [call] = asked;
+          expect(call?.kind === "storage.put-object" && Buffer.from(call.content).equals(bytes)).toBe(true);
+          expect(output).toEqual({ ok: true, etag, hash: digest, bytes_written: content.length });
+        },
+      ),
+      { numRuns: 40, seed: 12 },
+    );
+  });
+
+  test("gets exactly the object of its task", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record(place),
+        fc.uint8Array({ maxLength: 100 }),
+        fc.option(text),
+        text,
+        async (task, content, contentType, etag) => {
+          const nothing = { content_base64: null, content_type: null, if_none_match: false, if_match: null };
+          const { asked, output } = await ask("storage", { operation: "get", ...task, ...nothing }, () => ({
+            kind: "storage.get-object",
+            ok: { content, contentType, etag, hash },
+          }));
+          expect(asked).toEqual([{ kind: "storage.get-object", ...task }]);
+          const encoded = Buffer.from(content).toString("base64");
+          expect(output).toEqual({
+            ok: true,
+            etag,
+            content_type: contentType,
+            hash: digest,
+            content_base64: encoded,
+          });
+        },
+      ),
+      { numRuns: 40, seed: 13 },
+    );
+  });
+});
+
+describe("queue", () => {
+  const text = fc.string({ unit: "grapheme", maxLength: 30 });
+
+  test("publishes exactly the message of its task", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ connection: text, exchange: text, routing_key: text, content_type: text }),
+        fc.array(fc.tuple(text, text), { maxLength: 20 }),
+        fc.uint8Array({ maxLength: 100 }),
+        text,
+        async (task, headers, payload, messageId) => {
+          const encoded = Buffer.from(payload).toString("base64");
+          const { asked, output } = await ask("queue", { ...task, headers, payload_base64: encoded }, () => ({
+            kind: "queue.publish",
+            ok: { messageId },
+          }));
+          const { connection, exchange, routing_key: routingKey, content_type: contentType } = task;
+          expect(asked).toMatchObject([
+            { kind: "queue.publish", connection, exchange, routingKey, contentType, headers },
+          ]);
+          const [call] = asked;
+          expect(call?.kind === "queue.publish" && Buffer.from(call.payload).toString("base64")).toBe(
+            encoded,
+          );
+          expect(output).toEqual({ ok: true, message_id: messageId });
+        },
+      ),
+      { numRuns: 40, seed: 14 },
+    );
   });
 });
 

@@ -40,6 +40,14 @@ function answering(bytes: number) {
     if (call.kind === "fs.read")
       return { kind: call.kind, ok: { content, hash: new Uint8Array(32), sizeBytes: bytes } };
     if (call.kind === "fs.delete") return { kind: call.kind, ok: { ok: true } };
+    if (call.kind === "smtp.send")
+      return { kind: call.kind, ok: { messageId: "m@example.com", accepted: 1 } };
+    if (call.kind === "queue.publish") return { kind: call.kind, ok: { messageId: "m" } };
+    const hash = new Uint8Array(32);
+    if (call.kind === "storage.put-object")
+      return { kind: call.kind, ok: { etag: '"e"', contentHash: hash, bytesWritten: bytes } };
+    if (call.kind === "storage.get-object")
+      return { kind: call.kind, ok: { content, contentType: "text/plain", etag: '"e"', hash } };
     if (call.kind !== "fs.write") throw new Error(`no answer to ${call.kind}`);
     const written = { beforeHash: null, afterHash: new Uint8Array(32), bytesBefore: 0, bytesWritten: bytes };
     return { kind: call.kind, ok: written };
@@ -51,6 +59,23 @@ const http = (method: string, body_base64: string | null) =>
 const fs = (operation: string, content_base64: string | null) =>
   JSON.stringify({ operation, path: "a", content_base64, expected_before_hash: null });
 
+const mail = (text: string) =>
+  JSON.stringify({ to: ["a@example.com"], cc: [], bcc: [], subject: "s", text, html: null, headers: [] });
+const queue = (payload_base64: string) => {
+  const place = { connection: "main", exchange: "", routing_key: "k" };
+  return JSON.stringify({ ...place, payload_base64, content_type: "application/json", headers: [] });
+};
+const storage = (operation: string, content_base64: string | null) => {
+  const place = { operation, connection: "main", bucket: "reports", key: "a" };
+  return JSON.stringify({
+    ...place,
+    content_base64,
+    content_type: null,
+    if_none_match: true,
+    if_match: null,
+  });
+};
+
 test.each([
   ["http_fetch", "http_api", () => http("GET", null)],
   ["web_read", "http_api", () => http("GET", null)],
@@ -60,6 +85,10 @@ test.each([
   ["fs_read", "fs", () => fs("read", null)],
   ["fs_write", "fs", (body: string) => fs("create", body)],
   ["fs_delete", "fs", () => fs("delete", null)],
+  ["email_send", "smtp", mail],
+  ["queue_publish", "queue", queue],
+  ["s3_put", "storage", (body: string) => storage("put", body)],
+  ["s3_get", "storage", () => storage("get", null)],
 ] as const)(
   "%s has ten times the fuel that its largest call takes, and takes as much each time",
   async (action, provider, task) => {
