@@ -2,11 +2,11 @@ import type { Subprocess } from "bun";
 import { messageOf } from "../core/errors.ts";
 import { type CallPlace, CallTable } from "./call-table.ts";
 import { argumentLimit, type Execution, outputLimit, pageLimit, type RunnerLink } from "./execution.ts";
+import { Graces } from "./graces.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import { unlockedLayers } from "./lock/inspect.ts";
 import type { Layer } from "./lock/layers.ts";
 import { notLocked } from "./lock/probe.ts";
-import { processorTimeMs } from "./processor-time.ts";
 import { type Channel, openChannel } from "./protocol/channel.ts";
 import { FRAME, ProtocolError } from "./protocol/frame.ts";
 import {
@@ -50,7 +50,7 @@ export class RunnerProcess implements RunnerLink {
   private readonly onLost: (runner: RunnerProcess, detail: string) => void;
   private channel: Channel | null = null;
   private readonly calls: CallTable;
-  private readonly graces = new Map<number, ReturnType<typeof setTimeout>>();
+  private readonly graces: Graces;
   private readonly loaded = new Map<string, number>();
   private readonly startTimer: ReturnType<typeof setTimeout>;
   /** Layers of its lock that are not in force; known when it is ready. */
@@ -78,6 +78,9 @@ export class RunnerProcess implements RunnerLink {
       cwd: "/",
       onExit: (_child, code, signal) => this.lose(`the runner ended with ${signal ?? `status ${code}`}`),
     });
+    this.graces = new Graces(this.child.pid, options.cancelGraceMs, () =>
+      this.lose("the runner was stopped: a call in it did not end in time"),
+    );
     this.exited = this.child.exited;
     this.startTimer = setTimeout(() => this.lose("the runner did not start in time"), options.startTimeoutMs);
     this.open().catch((error: unknown) => this.lose(`no channel to the runner: ${messageOf(error)}`));
@@ -175,22 +178,7 @@ export class RunnerProcess implements RunnerLink {
     this.calls.goesOn(place);
     place.execution = null;
     this.channel?.send(FRAME.cancel, call);
-    this.awaitEnd(call, processorTimeMs(this.pid), LONGEST_GRACES);
-  }
-
-  /**
-   * A guest that spins keeps its runner from hearing of a cancelled call. One whose runner has hardly run since, for
-   * want of a processor, has not had its time yet; its neighbours would die for nothing.
-   */
-  private awaitEnd(call: number, before: number | null, graces: number): void {
-    const { cancelGraceMs } = this.options;
-    const late = () => {
-      const now = before === null || graces === 1 ? null : processorTimeMs(this.pid);
-      if (before !== null && now !== null && now - before < cancelGraceMs / 2)
-        this.awaitEnd(call, before, graces - 1);
-      else this.lose("the runner was stopped: a call in it did not end in time");
-    };
-    this.graces.set(call, setTimeout(late, cancelGraceMs));
+    this.graces.begin(call);
   }
 
   /** Ends the process and, as lost, every call in it. Whoever waits for it to be ready gets the error. */
@@ -198,7 +186,7 @@ export class RunnerProcess implements RunnerLink {
     if (this.lost) return;
     this.lost = true;
     clearTimeout(this.startTimer);
-    for (const timer of this.graces.values()) clearTimeout(timer);
+    this.graces.clear();
     this.child.kill("SIGKILL");
     this.channel?.close();
     this.isNotReady(error);
@@ -293,8 +281,7 @@ export class RunnerProcess implements RunnerLink {
     const place = this.calls.get(call);
     if (place.execution !== null) throw new ProtocolError("a call let go of that was not cancelled");
     this.calls.heard();
-    clearTimeout(this.graces.get(call));
-    this.graces.delete(call);
+    this.graces.end(call);
     this.free(call, place);
   }
 
@@ -304,8 +291,5 @@ export class RunnerProcess implements RunnerLink {
     else this.onFree();
   }
 }
-
-/** How many times its grace a runner has at most to let go of a call. */
-const LONGEST_GRACES = 20;
 
 const DROPPED_LIMIT = 64 * 1024 * 1024;

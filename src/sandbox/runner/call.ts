@@ -234,8 +234,6 @@ export class RunnerCall {
     // Whatever still runs, as a start function or realloc that caught an exception, is trapped at its next question.
     this.meter.cancel();
     this.waiting = null;
-    // A guest that is still on the stack, and catches the exception that it got, goes no further than its slice.
-    this.meter.cancel();
     this.channel.over();
   }
 }
