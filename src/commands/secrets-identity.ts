@@ -1,6 +1,7 @@
 import { readSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
+import { forbidCoreFiles } from "../core/process-limits.ts";
 import type { IdentitySource } from "../secrets/identity.ts";
 import type { Args } from "./command.ts";
 import { EndedError, EXIT, UsageError } from "./exit-code.ts";
@@ -25,6 +26,7 @@ export async function openIdentity(
   dir: string,
   passphraseFd: string | undefined,
 ): Promise<IdentitySource> {
+  forbidCoreFiles();
   const { identity_command, identity_env, identity_file } = config.secrets;
   const { fixedIdentities, identityCommand, identityFile, unlockIdentityFile } = await import(
     "../secrets/identity.ts"

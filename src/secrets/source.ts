@@ -45,7 +45,8 @@ class FileSecretSource implements OwnedSecretSource {
   private version: OpenVersion | null = null;
   /** The version that was refused for good, and why: damage does not heal by looking again. */
   private refused: { readonly stamp: string; readonly error: SecretsError } | null = null;
-  private checking: Promise<OpenVersion> | null = null;
+  /** With the stamp that the file had when the check began, null for no file. */
+  private checking: { readonly stamp: string | null; readonly work: Promise<OpenVersion> } | null = null;
   private closed = false;
 
   constructor(options: SecretSourceOptions) {
@@ -79,10 +80,18 @@ class FileSecretSource implements OwnedSecretSource {
     const stamp = await stampAt(this.options.file);
     if (stamp !== null && stamp === this.version?.stamp) return this.version;
     if (stamp !== null && stamp === this.refused?.stamp) throw this.refused.error;
-    this.checking ??= this.check().finally(() => {
-      this.checking = null;
-    });
-    return this.checking;
+    if (this.checking !== null && this.checking.stamp !== stamp) {
+      // It may have read the file before the change that this request must see.
+      await this.checking.work.catch(() => undefined); // told to those who asked for it
+      return this.current();
+    }
+    const work =
+      this.checking?.work ??
+      this.check().finally(() => {
+        this.checking = null;
+      });
+    this.checking ??= { stamp, work };
+    return work;
   }
 
   private async check(): Promise<OpenVersion> {

@@ -109,6 +109,8 @@ describe("the class is what PostgreSQL would do", () => {
     "select 'payroll'::regclass",
     "select 'x'::public.mine",
     "select 1 operator(public.+) 2",
+    "select 1 operator(public.=) any (select 2)",
+    "select a from orders order by a using operator(public.<)",
     "select * from other.public.orders",
     "select xmlparse(document '<a/>')",
     "select * from orders tablesample system (1)",

@@ -76,6 +76,39 @@ describe("values", () => {
     open.release();
   });
 
+  test("are those of the file as it is when they are asked for, also while an older one is being checked", async () => {
+    let opened = () => {};
+    const waiting = new Promise<void>((resolve) => {
+      opened = resolve;
+    });
+    let free = () => {};
+    const held = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    const slow: IdentitySource = {
+      async open() {
+        opened();
+        await held;
+        return [IDENTITY];
+      },
+    };
+    const { path, source } = counted("overtaken.yaml", slow);
+    const before = value(source, "TOKEN");
+    await waiting;
+    const next = folder.write(
+      "overtaken.next.yaml",
+      await madeFile("next.yaml", [{ owner: SHARED, name: "TOKEN", value: "replaced-token" }]),
+    );
+    renameSync(next, path);
+    const after = value(source, "TOKEN");
+    const missing = codeOf(source.open(request(["KEY"])));
+    free();
+    expect(["shared-token", "replaced-token"]).toContain(await before);
+    expect([await after, await missing]).toEqual(["replaced-token", "secret_missing"]);
+    rmSync(path);
+    expect(await codeOf(source.open(request(["TOKEN"])))).toBe("secrets_unavailable");
+  });
+
   test("of two calls are two buffers", async () => {
     const { source } = counted("apart.yaml");
     const [one, other] = await Promise.all([source.open(request(["KEY"])), source.open(request(["KEY"]))]);

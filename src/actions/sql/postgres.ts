@@ -151,7 +151,7 @@ class Walk {
     if (tag === "RangeVar") this.table(node, scope);
     else if (tag === "FuncCall") this.call(node);
     else if (tag === "ParamRef") this.parameters.add(typeof node.number === "number" ? node.number : 0);
-    else if (tag === "A_Expr" && names(node.name).length > 1)
+    else if ([node.name, node.operName, node.useOp].some((one) => names(one).length > 1))
       throw new Refused("an operator with a schema is not allowed");
     this.fields(tag, node, scope);
   }

@@ -8,6 +8,7 @@ import type { PostgresTarget } from "../../core/plan/database.ts";
 import type { BrokerJob } from "../broker.ts";
 import { HostFailure } from "../failure.ts";
 import { postgresFault } from "./postgres-errors.ts";
+import { mayRunUnseen, REACHABLE, type Reachable } from "./postgres-functions.ts";
 import { type SentStatement, sentStatement } from "./postgres-statement.ts";
 import { type ResultRows, readRow, resultRows } from "./rows.ts";
 
@@ -82,9 +83,11 @@ async function transaction(sql: SQL, job: BrokerJob<"database">, running: Runnin
   // "read only" is the mode of the transaction; the session is read-only besides.
   const mode = plan.access === "read" ? "isolation level repeatable read read only" : "read write";
   const result = await sql.begin(mode, async (tx) => {
-    const [session] = await tx<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    const [session] = await tx.unsafe<readonly Reachable[]>(REACHABLE);
     running.backend = session?.pid ?? null;
     signal.throwIfAborted();
+    if (session === undefined || mayRunUnseen(plan.statement, session))
+      throw new HostFailure("statement_refused", "the statement may run a function that is not allowed");
     const query = prepared(tx, sent);
     running.query = query;
     record.reached = "maybe";

@@ -1,11 +1,17 @@
 import { Database, SQLiteError, type Statement } from "bun:sqlite";
 import type { Json } from "../../core/json.ts";
 import type { DatabaseParameter } from "../../core/plan.ts";
+import { forbidCoreFiles, limitFurtherMemory } from "../../core/process-limits.ts";
 import { HostFailure } from "../failure.ts";
 import { resultRows } from "./rows.ts";
 import { admitProgram } from "./sqlite-opcodes.ts";
 import type { SqliteReply, SqliteRequest } from "./sqlite-wire.ts";
 
+/**
+ * Memory for one statement beside what the runtime has: SQLite builds values of up to a gigabyte, several at a time, and
+ * its own limits count nothing in this build.
+ */
+const STATEMENT_BYTES = 512 * 2 ** 20;
 /** How long another writer is waited for, milliseconds; the call's own deadline kills this process. */
 const BUSY_MS = 5_000;
 
@@ -17,6 +23,8 @@ export async function sqliteMain(): Promise<void> {
   // Written by the gate, which is the same program.
   const request = JSON.parse(await new Response(Bun.stdin.stream()).text()) as SqliteRequest;
   try {
+    limitFurtherMemory(STATEMENT_BYTES);
+    forbidCoreFiles();
     say(run(request));
   } catch (thrown) {
     say(refusalOf(thrown));
@@ -37,6 +45,8 @@ function run(request: SqliteRequest): SqliteReply {
   db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
   db.run("PRAGMA trusted_schema = OFF");
   db.run("PRAGMA foreign_keys = ON");
+  // What is sorted or gathered counts as memory, and never becomes a file beside the gate's own.
+  db.run("PRAGMA temp_store = MEMORY");
   if (reads) db.run("PRAGMA query_only = ON");
   // The schema must not change between the look at the program and its run.
   db.run(reads ? "BEGIN" : "BEGIN IMMEDIATE");

@@ -15,6 +15,10 @@ export function formsOf(value: Uint8Array): readonly Uint8Array[] {
   const everyByte = hex.replace(/../g, "%$&");
   add(everyByte);
   add(everyByte.toUpperCase());
+  // UTF-16 in both orders, of what is UTF-8 itself.
+  const wide = Buffer.from(bytes.toString("utf8"), "utf16le");
+  add(wide.toString("latin1"));
+  add(wide.swap16().toString("latin1"));
   // Most tokens are of characters that no writer escapes.
   if (/^[A-Za-z0-9._-]+$/.test(bytes.toString("latin1"))) return made(forms);
   for (const text of percentForms(bytes)) add(text);
@@ -39,19 +43,26 @@ function base64Forms(value: Buffer): string[] {
     const own = encoded.slice(Math.ceil((before * 8) / 6), Math.floor(((before + value.length) * 8) / 6));
     forms.push(own, own.replaceAll("/", "\\/"), own.replaceAll("+", "-").replaceAll("/", "_"));
     // Base64 inside a query or form.
-    forms.push(own.replaceAll("+", "%2B").replaceAll("/", "%2F"));
+    const percent = own.replaceAll("+", "%2B").replaceAll("/", "%2F");
+    forms.push(percent, own.replaceAll("+", "%2b").replaceAll("/", "%2f"));
+    // Base64 in JSON as .NET has it, and in HTML.
+    forms.push(own.replaceAll("+", "\\u002B"), own.replaceAll("+", "&#43;"), own.replaceAll("+", "&#x2B;"));
   }
   return forms;
 }
 
-/** What encoders leave alone differs: RFC 3986, encodeURIComponent, forms, path segments, queries. */
+/** What encoders leave alone differs. */
 const PERCENT: readonly (readonly string[])[] = [
-  /[A-Za-z0-9._~-]/,
-  /[A-Za-z0-9._~!'()*-]/,
-  /[A-Za-z0-9._*-]/,
-  /[A-Za-z0-9._~!$&'()*+,;=:@-]/,
-  /[A-Za-z0-9._~!$&'()*+,;=:@/-]/,
-  /[A-Za-z0-9._~!$&'()*+,;=:@/?-]/,
+  /[A-Za-z0-9._~-]/, // RFC 3986 unreserved
+  /[A-Za-z0-9._~!'()*-]/, // encodeURIComponent
+  /[A-Za-z0-9._*-]/, // forms
+  /[A-Za-z0-9._~/-]/, // Python's quote
+  /[A-Za-z0-9._~$&+:=@-]/, // Go's path segments
+  /[A-Za-z0-9._~!$&'()*+,;=:@-]/, // RFC 3986 path segments
+  /[A-Za-z0-9._~!$&'()*+,;=:@/-]/, // paths
+  /[A-Za-z0-9._~!$&'()*+,;=:@/?-]/, // queries
+  /[A-Za-z0-9._~!$&'()*+,;=:@/?#-]/, // encodeURI
+  /[!$-&(-;=?-~]/, // WHATWG URL queries
 ].flatMap((kept) => [percentTable(kept, true), percentTable(kept, false)]);
 
 /** The spelling of each byte. */
@@ -73,21 +84,29 @@ function percentForms(value: Buffer): string[] {
   return forms;
 }
 
+/** Go; .NET without and with its quotes; PHP's JSON_HEX. */
+const JSON_ESCAPES: readonly { readonly also: RegExp; readonly quote: boolean }[] = [
+  { also: /[<>&]/g, quote: false },
+  { also: /[<>&'+]/g, quote: false },
+  { also: /[<>&'+`]/g, quote: true },
+  { also: /[<>&']/g, quote: true },
+];
+
 /** RFC 8259 §7: what must be escaped, and what common writers escape beside it. */
 function jsonForms(text: string): string[] {
   const plain = JSON.stringify(text).slice(1, -1);
-  const slashes = plain.replaceAll("/", "\\/");
   const forms: string[] = [];
-  for (const form of [plain, slashes])
-    for (const also of [/[<>&]/g, /[<>&'+]/g]) {
-      const html = form.replace(also, unicodeEscape);
-      forms.push(form, html);
+  for (const form of [plain, plain.replaceAll("/", "\\/")]) {
+    forms.push(form);
+    for (const { also, quote } of JSON_ESCAPES) {
+      const written = form.replace(also, unicodeEscape);
+      const html = quote ? written.replaceAll('\\"', "\\u0022") : written;
       for (const one of [form, html]) {
         const ascii = one.replace(/[^\u0000-\u007e]/g, unicodeEscape);
-        forms.push(ascii, upperEscapes(ascii));
+        forms.push(one, upperEscapes(one), ascii, upperEscapes(ascii));
       }
-      forms.push(upperEscapes(html));
     }
+  }
   return forms;
 }
 
@@ -99,13 +118,26 @@ function upperEscapes(text: string): string {
   return text.replace(/\\u[0-9a-f]{4}/g, (found) => `\\u${found.slice(2).toUpperCase()}`);
 }
 
+/** What template engines write beside `&amp;`, `&lt;` and `&gt;`; each with its own names for the rest. */
+const HTML: readonly Readonly<Record<string, string>>[] = [
+  {},
+  { '"': "&quot;" },
+  { '"': "&quot;", "'": "&#39;" },
+  { '"': "&#34;", "'": "&#39;" },
+  { '"': "&quot;", "'": "&#x27;" },
+  { '"': "&quot;", "'": "&#039;" }, // PHP
+  { '"': "&quot;", "'": "&apos;" }, // XML
+  { '"': "&#34;", "'": "&#39;", "+": "&#43;" }, // Go
+  { '"': "&quot;", "'": "&#x27;", "+": "&#x2B;" }, // .NET
+  { '"': "&quot;", "'": "&#x27;", "/": "&#x2F;" }, // OWASP
+  { '"': "&quot;", "'": "&#39;", "/": "&#x2F;", "`": "&#x60;", "=": "&#x3D;" }, // Mustache
+  { '"': "&quot;", "'": "&#x27;", "`": "&#x60;", "=": "&#x3D;" }, // Handlebars
+];
+
 function htmlForms(text: string): string[] {
-  const some = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  return [
-    some,
-    some.replaceAll('"', "&quot;"),
-    some.replaceAll('"', "&quot;").replaceAll("'", "&#39;"),
-    some.replaceAll('"', "&#34;").replaceAll("'", "&#39;"),
-    some.replaceAll('"', "&quot;").replaceAll("'", "&#x27;"),
-  ];
+  const some = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  return HTML.map((more) => {
+    const names: Readonly<Record<string, string>> = { ...some, ...more };
+    return text.replace(/[^A-Za-z0-9 ]/g, (character) => names[character] ?? character);
+  });
 }

@@ -128,6 +128,41 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
     await Promise.all([server.stop(), plain.stop()]);
   });
 
+  test("no function of the database runs that the statement does not call", async () => {
+    await server.admin(`create table kept (n int); insert into kept values (1);
+      grant select, insert, delete on kept to gate;
+      create function wipe(orders) returns text language plpgsql
+        as $$ begin delete from kept; return 'wiped'; end $$;
+      create function lower(orders) returns text language plpgsql
+        as $$ begin delete from kept; return 'wiped'; end $$;
+      create function clear(int, int) returns int language plpgsql
+        as $$ begin delete from kept; return 1; end $$;
+      create operator @-@ (leftarg = int, rightarg = int, function = clear);
+      create function shout(orders) returns text stable language sql as $$ select upper($1.customer) $$`);
+    const unseen = [
+      "select o.wipe as x from orders o",
+      "select (o).wipe as x from orders o",
+      'select o."wipe" as x from orders o',
+      "select o . /* ( */ WIPE as x from orders o",
+      'select o.U&"w\\0069pe" as x from orders o',
+      "select x.wipe from (select o.* from orders o) x",
+      "select lower(o) as x from orders o",
+      "select lower /* */ (o) as x from orders o",
+      "select id @-@ 1 as x from orders",
+    ];
+    for (const one of unseen) {
+      const ran = await write(`update orders set customer = (${one} limit 1) where id = 99 or true`);
+      expect([one, code(ran), ran.effect.reached]).toEqual([one, "statement_refused", "none"]);
+      expect([one, code(await read(one))]).toEqual([one, "statement_refused"]);
+    }
+    expect(await server.admin("select n from kept")).toEqual([{ n: 1 }]);
+    // What can't change anything, and what is called by its full name is no matter.
+    expect(rowsOf(await read("select o.shout from orders o where id = 1"))).toEqual([{ shout: "ANN" }]);
+    expect(rowsOf(await read("select pg_catalog.lower('A') as b"))).toEqual([{ b: "a" }]);
+    await server.admin(`drop operator @-@ (int, int); drop function clear(int, int);
+      drop function wipe(orders), lower(orders), shout(orders); drop table kept`);
+  });
+
   test("a read gives rows, and the record has what was seen and no value", async () => {
     const ran = await read("select id, total from orders where customer = $1 order by id", text("ann"));
     expect(rowsOf(ran)).toEqual([

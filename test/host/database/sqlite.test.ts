@@ -172,6 +172,19 @@ describe("against a real SQLite file", () => {
     expect(code(await perform({ statement: endless }, { deadlineMs: 500 }))).toBe("deadline");
   });
 
+  test("a statement that builds more than the process may hold ends there, and its change with it", async () => {
+    const wide = "printf('%.*c', 900000000, 'x')";
+    const ran = await read(`select length(${wide}) as n`);
+    expect([code(ran), ran.effect.sqlstate]).toEqual(["database_unavailable", "SQLITE_NOMEM"]);
+    const gathered = `with recursive n(x) as (values (1) union all select x + 1 from n limit 9000)
+      select length(group_concat(printf('%.*c', 100000, 'x'))) as c from n`;
+    expect(code(await read(gathered))).toBe("database_unavailable");
+    expect(code(await write(`update orders set customer = length(${wide}) where id = 1`))).toBe(
+      "database_unavailable",
+    );
+    expect(rowsOf(await read("select customer from orders where id = 1"))).toEqual([{ customer: "ann" }]);
+  });
+
   test("a connection that is not the planned one any more is not used", async () => {
     const ran = await perform({ target: { engine: "sqlite", file: join(folder, "other.db") } });
     expect([code(ran), ran.effect.reached]).toEqual(["connection_missing", "none"]);

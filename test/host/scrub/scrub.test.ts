@@ -84,6 +84,42 @@ describe("a credential is found in every spelling that programs have for it", ()
     expect(scrubbed(`before ${spelling} after`, SECRET)).toBe("before [redacted] after");
   });
 
+  test("as template engines and the writers of other languages have it", () => {
+    const value = "AK/ab+cd=='`\"<&>~!(x) 9";
+    const names = (map: Readonly<Record<string, string>>) =>
+      value.replace(/[^A-Za-z0-9 ]/g, (one) => map[one] ?? one);
+    const code = (set: string, upper: boolean) =>
+      value.replace(/[^A-Za-z0-9 ]/g, (one) => {
+        const hex = one.charCodeAt(0).toString(16).padStart(4, "0");
+        return set.includes(one) ? `\\u${upper ? hex.toUpperCase() : hex}` : one;
+      });
+    const some = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+    const percent = (kept: RegExp) =>
+      value.replace(/[^A-Za-z0-9]/g, (one) =>
+        kept.test(one) ? one : `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
+      );
+    const spellings = {
+      mustache: names({ ...some, '"': "&quot;", "'": "&#39;", "/": "&#x2F;", "`": "&#x60;", "=": "&#x3D;" }),
+      "go html": names({ ...some, '"': "&#34;", "'": "&#39;", "+": "&#43;" }),
+      "dotnet html": names({ ...some, '"': "&quot;", "'": "&#x27;", "+": "&#x2B;" }),
+      php: names({ ...some, '"': "&quot;", "'": "&#039;" }),
+      "dotnet json": code("<>&'+`\"", true),
+      "php json": code("<>&'\"", true).replaceAll("/", "\\/"),
+      "python quote": percent(/[~/]/),
+      "whatwg query": percent(/[!$-&(-;=?-~]/),
+      "base64 in a lower-case query": encodeURIComponent(btoa(value)).replace(/%../g, (one) =>
+        one.toLowerCase(),
+      ),
+    };
+    for (const [name, spelling] of Object.entries(spellings))
+      expect([name, scrubbed(`before ${spelling}`, value)]).toEqual([
+        name,
+        expect.stringMatching(/^before \[redacted\].?(?:%3d|=)*$/),
+      ]);
+    for (const wide of [Buffer.from(value, "utf16le"), Buffer.from(value, "utf16le").swap16()])
+      expect(scrubbed(wide, value)).toBe("[redacted]");
+  });
+
   test.each(["base64", "base64url"] as const)("%s, at each alignment and with neighbours", (encoding) => {
     for (let before = 0; before < 7; before++)
       for (const after of ["", "x", "xy", "xyz"]) {
