@@ -22,6 +22,8 @@ export async function build(outfile = join(dist, "latchgate")): Promise<string> 
     minify: { whitespace: true, syntax: true },
     format: "esm",
     bytecode: true,
+    // Without it every process, runners and the verifier among them, loads all of the program before it does anything.
+    splitting: true,
     plugins: [jcoPlugin],
     // The gate runs in folders that agents write: nothing there may configure or extend it.
     compile: { outfile: fresh, autoloadDotenv: false, autoloadBunfig: false },

@@ -99,8 +99,8 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
   const paramsSchema = manifest.params as JsonObject; // the yaml reader lets only JSON values through
   const responseSchema = (manifest.response.schema as JsonObject | undefined) ?? null; // as above
   const parameters = parametersOf(paramsSchema);
-  const schema = compiled(paramsSchema, true);
-  const response = responseSchema === null ? null : compiled(responseSchema, false);
+  const schema = compiled(paramsSchema, true, source);
+  const response = responseSchema === null ? null : compiled(responseSchema, false, source);
   const limits = callLimits(manifest);
   const kind = kindOf(manifest);
   const planner = createPlanner(manifest);
@@ -182,10 +182,22 @@ function createPlanner(manifest: Manifest): Planner {
   return (params, context) => planFs(fs, rules, params, context);
 }
 
-function compiled(schema: JsonObject, applyDefaults: boolean): CompiledSchema {
-  const result = compileSchema(schema, { applyDefaults });
-  if (!result.ok) throw unchecked(result.message);
-  return result.schema;
+/** At once, or at the first use where the tests have shown that it compiles: a gate starts with the whole catalogue. */
+function compiled(
+  schema: JsonObject,
+  applyDefaults: boolean,
+  { schemasChecked }: ManifestSource,
+): CompiledSchema {
+  const compile = () => {
+    const result = compileSchema(schema, { applyDefaults });
+    if (!result.ok) throw unchecked(result.message);
+    return result.schema;
+  };
+  if (schemasChecked !== true) return compile();
+  return {
+    accepts: (value) => compile().accepts(value),
+    explain: (value) => compile().explain(value),
+  };
 }
 
 function unchecked(detail: string): LatchGateError {

@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import { findProject, namedProject, PROJECT_FOLDER } from "../config/project.ts";
 import type { JsonObject } from "../core/json.ts";
 import { fingerprint } from "../keys/jwk.ts";
+import { closeOwnMemory } from "../sandbox/index.ts";
 import { boundaryNote } from "../server/boundary.ts";
 import { unsafeSettings } from "../server/evidence.ts";
 import { projectPaths } from "../server/project-paths.ts";
@@ -23,6 +24,8 @@ export default defineCommand({
   },
   args: { ...DIR_FLAG, ...PASSPHRASE_FLAG },
   async run({ args }) {
+    // Before there is a secret in it.
+    closeOwnMemory();
     const around = { cwd: process.cwd(), env: process.env, dir: args.dir };
     const named = namedProject(around);
     const found = named !== null && !existsSync(named.dir) ? null : findProject(around);

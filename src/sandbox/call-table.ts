@@ -7,6 +7,8 @@ export interface CallPlace {
   execution: Execution | null;
   /** Whether it waits for the host. */
   waits: boolean;
+  /** The channel's number of the last answer to it; 0 for none. */
+  answer: number;
 }
 
 /** The calls that one runner has not let go of, by the ids that the gate gave them, and what they are doing. */
@@ -58,7 +60,7 @@ export class CallTable {
     do this.last = this.last === 0xffff_ffff ? 1 : this.last + 1;
     while (this.places.has(this.last));
     this.wakes();
-    this.places.set(this.last, { execution, waits: false });
+    this.places.set(this.last, { execution, waits: false, answer: 0 });
     this.count++;
     return this.last;
   }

@@ -100,6 +100,10 @@ export class Execution {
     return this.over;
   }
 
+  get tenant(): string {
+    return this.request.tenant;
+  }
+
   /** Whole milliseconds until the deadline, as a runner is told them. */
   get timeLeftMs(): number {
     const left = Math.floor(this.request.deadline - this.clock.monotonic());

@@ -1,4 +1,5 @@
 import type { Execution } from "./execution.ts";
+import { FairQueue } from "./fair-queue.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import { Place } from "./place.ts";
 import type { RunnerProcess } from "./runner-process.ts";
@@ -19,6 +20,12 @@ export interface GroupLimits {
 /** How long a runner that was added in need stays without a call, milliseconds. */
 const SURPLUS_MS = 5_000;
 
+/**
+ * How many places of the queue a tenant may have for each that is free: what is left shrinks as the queue fills, and is
+ * never all taken by one (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+ */
+const PLACES_PER_FREE_ONE = 8;
+
 /** Runners that may be given the same calls, and the calls that wait for one of them. */
 export class RunnerGroup {
   /** `builtin`, or the digest of an operator's component. */
@@ -33,10 +40,16 @@ export class RunnerGroup {
   readonly leaving = new Set<RunnerProcess>();
   /** Runners that are on their way. */
   starting = 0;
-  readonly queue: Execution[] = [];
+  readonly queue = new FairQueue<Execution>();
+  /** Since when it has waited for its first runner; null when it does not. */
+  wantsSince: number | null = null;
+  /** When it got the runner that it has had the longest. */
+  runsSince = 0;
   private readonly limits: GroupLimits;
   /** Calls that have been promised a place and have not come yet. */
   private reserved = 0;
+  /** The same, by tenant; none is zero. */
+  private readonly promised = new Map<string, number>();
 
   constructor(name: string, tenant: string | null, size: number, limits: GroupLimits) {
     this.name = name;
@@ -45,16 +58,30 @@ export class RunnerGroup {
     this.limits = limits;
   }
 
-  /** A place for one more call, beside those that wait and those that were promised one; null when there is none. */
-  reserve(now: number): Place | null {
-    let free = this.limits.queueLimit - this.queue.length - this.reserved;
+  /**
+   * A place for one more call, beside those that wait and those that were promised one; null when there is none, or
+   * when what is left is for other tenants.
+   */
+  reserve(tenant: string, now: number): Place | null {
+    const promised = this.promised.get(tenant) ?? 0;
+    const own = this.queue.lengthOf(tenant) + promised;
+    const taken = this.queue.length + this.reserved;
+    let free = this.limits.queueLimit - taken;
     // Only who finds the queue promised away need ask what the runners would take.
-    if (free <= 0) for (const runner of this.runners) free += this.room(runner, now);
-    if (free <= 0) return null;
-    this.reserved++;
-    return new Place(() => {
-      this.reserved--;
-    });
+    if (own >= PLACES_PER_FREE_ONE * free) {
+      const room = this.runners.reduce((sum, runner) => sum + this.room(runner, now), 0);
+      free += room;
+      if (free <= 0 || (taken >= room && own >= PLACES_PER_FREE_ONE * free)) return null;
+    }
+    this.promise(tenant, 1);
+    return new Place(() => this.promise(tenant, -1));
+  }
+
+  private promise(tenant: string, change: number): void {
+    this.reserved += change;
+    const promised = (this.promised.get(tenant) ?? 0) + change;
+    if (promised === 0) this.promised.delete(tenant);
+    else this.promised.set(tenant, promised);
   }
 
   /** How many more calls a runner takes at this moment. */
@@ -95,26 +122,46 @@ export class RunnerGroup {
     );
   }
 
+  /** Calls that its runners have not let go of. */
+  get inFlight(): number {
+    return this.runners.reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  add(runner: RunnerProcess, now: number): void {
+    if (this.runners.length === 0) this.runsSince = now;
+    this.wantsSince = null;
+    this.runners.push(runner);
+  }
+
+  leaveQueue(execution: Execution): void {
+    this.queue.remove(execution);
+    if (this.queue.length === 0) this.wantsSince = null;
+  }
+
   /** Takes runners that have served their time out of `runners`; they end with their last call. */
   release(now: number): void {
     for (const runner of [...this.runners]) {
       const surplus = this.runners.length > this.size && runner.isQuiet(now, SURPLUS_MS);
-      if (runner.served < this.limits.recycleAfter && !surplus) continue;
-      this.remove(runner);
-      this.leaving.add(runner);
-      runner.retireWhenFree();
+      if (runner.served >= this.limits.recycleAfter || surplus) this.retire(runner);
     }
   }
 
-  remove(runner: RunnerProcess): boolean {
-    this.leaving.delete(runner);
-    const at = this.runners.indexOf(runner);
-    if (at >= 0) this.runners.splice(at, 1);
-    return at >= 0;
+  /** Its runners take no more calls and end with their last one. */
+  retireAll(): void {
+    for (const runner of [...this.runners]) this.retire(runner);
   }
 
-  drop(execution: Execution): void {
-    const waiting = this.queue.indexOf(execution);
-    if (waiting >= 0) this.queue.splice(waiting, 1);
+  /** Whether the runner was one of this group. */
+  remove(runner: RunnerProcess): boolean {
+    const left = this.leaving.delete(runner);
+    const at = this.runners.indexOf(runner);
+    if (at >= 0) this.runners.splice(at, 1);
+    return left || at >= 0;
+  }
+
+  private retire(runner: RunnerProcess): void {
+    this.remove(runner);
+    this.leaving.add(runner);
+    runner.retireWhenFree();
   }
 }

@@ -5,6 +5,7 @@ export { examineRunner } from "./examine.ts";
 export type { RunRequest } from "./execution.ts";
 export { type ComponentOrigin, type IngestedComponent, ingestComponent, type Validator } from "./ingest.ts";
 export { LAYER_TEXT, LAYERS, type Layer } from "./lock/layers.ts";
+export { closeOwnMemory } from "./lock/own-memory.ts";
 export { probeLock, requireLock } from "./lock/probe.ts";
 export type { CallFacts, FailureStatus, LogLine, RunOutcome } from "./outcome.ts";
 export type { Place } from "./place.ts";

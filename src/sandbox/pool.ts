@@ -3,6 +3,7 @@ import { LatchGateError } from "../core/errors.ts";
 import { Execution, type RunRequest } from "./execution.ts";
 import { type GroupLimits, RunnerGroup } from "./group.ts";
 import type { IngestedComponent } from "./ingest.ts";
+import { OperatorGroups } from "./operator-groups.ts";
 import type { RunOutcome } from "./outcome.ts";
 import { Place } from "./place.ts";
 import type { RunnerProcess } from "./runner-process.ts";
@@ -27,17 +28,14 @@ const BUILTIN = "builtin";
 class Pool implements Sandbox {
   private readonly options: SandboxOptions;
   private readonly limits: GroupLimits;
-  private readonly operatorRunners: number;
-  private readonly idleMs: number;
   private readonly clock: Clock;
   private readonly builtin: RunnerGroup;
-  /** Of operators' components: by digest and tenant. */
-  private readonly operators = new Map<string, RunnerGroup>();
-  private readonly idleTimers = new Map<RunnerGroup, ReturnType<typeof setTimeout>>();
+  private readonly operators: OperatorGroups;
   private readonly components = new Map<string, IngestedComponent>();
   private readonly executions = new Set<Execution>();
   private readonly supply: RunnerSupply;
   private stallTimer: ReturnType<typeof setTimeout> | null = null;
+  private waking = false;
   private lostCount = 0;
   private retiredCount = 0;
   private refusedCount = 0;
@@ -53,8 +51,15 @@ class Pool implements Sandbox {
       recycleAfter: options.recycleAfter ?? 100_000,
       queueLimit: options.queueLimit,
     };
-    this.operatorRunners = options.operatorRunners ?? 8;
-    this.idleMs = options.idleMs ?? 60_000;
+    this.operators = new OperatorGroups(
+      {
+        runners: options.operatorRunners ?? 8,
+        idleMs: options.idleMs ?? 60_000,
+        turnMs: options.turnMs ?? 1_000,
+      },
+      this.limits,
+      () => this.clock.monotonic(),
+    );
     const runner = {
       self: options.self,
       env: options.env ?? {},
@@ -92,7 +97,7 @@ class Pool implements Sandbox {
     const component = this.components.get(digest);
     // Of an unknown one `run` will say so.
     const group = component === undefined ? null : this.groupFor(component, tenant);
-    return group === null ? new Place(() => undefined) : group.reserve(this.clock.monotonic());
+    return group === null ? new Place(() => undefined) : group.reserve(tenant, this.clock.monotonic());
   }
 
   async run(request: RunRequest, place: Place): Promise<RunOutcome> {
@@ -106,7 +111,7 @@ class Pool implements Sandbox {
     this.executions.add(execution);
     execution.whenOver(() => {
       this.executions.delete(execution);
-      group.drop(execution);
+      group.leaveQueue(execution);
     });
     const ungranted = component.imports.find((name) => request.granted?.includes(name) === false);
     if (request.signal.aborted) execution.fail("cancelled", "the call was cancelled");
@@ -138,26 +143,19 @@ class Pool implements Sandbox {
 
   async close(): Promise<void> {
     this.closed = true;
-    for (const timer of [this.stallTimer, ...this.idleTimers.values()])
-      if (timer !== null) clearTimeout(timer);
+    if (this.stallTimer !== null) clearTimeout(this.stallTimer);
+    this.operators.close();
     for (const execution of [...this.executions]) execution.fail("cancelled", "the sandbox was closed");
     await this.supply.close();
   }
 
   private groups(): readonly RunnerGroup[] {
-    return [this.builtin, ...this.operators.values()];
+    return [this.builtin, ...this.operators.all()];
   }
 
   /** Built-in components share runners. An operator's component shares none, and no runner serves two tenants. */
   private groupFor(component: IngestedComponent, tenant: string): RunnerGroup {
-    if (component.origin === "builtin") return this.builtin;
-    const key = JSON.stringify([component.digest, tenant]);
-    const known = this.operators.get(key);
-    if (known !== undefined) return known;
-    const group = new RunnerGroup(component.digest, tenant, 1, this.limits);
-    group.components.push(component);
-    this.operators.set(key, group);
-    return group;
+    return component.origin === "builtin" ? this.builtin : this.operators.groupFor(component, tenant);
   }
 
   /** Hands waiting calls to the runners that have the least to do, and sees to it that the group has its runners. */
@@ -177,13 +175,13 @@ class Pool implements Sandbox {
       if (group.runners.length === 0 && this.supply.isFailing) this.refuse(group);
       else this.lookAgain();
     }
-    this.watchIdle(group);
+    if (group !== this.builtin) this.operators.watchIdle(group);
   }
 
   /** The spare, for a group in which every runner computes: its neighbours' new calls need not wait for that. */
   private relief(group: RunnerGroup, now: number): RunnerProcess | null {
     if (this.supply.spare === null || group.runners.length > group.size || !group.isStalled(now)) return null;
-    if (group !== this.builtin && !this.hasRoom(group)) return null;
+    if (group !== this.builtin && !this.operators.hasRoom(group)) return null;
     const spare = this.supply.takeSpare();
     if (spare !== null) this.join(group, spare);
     return spare;
@@ -199,7 +197,7 @@ class Pool implements Sandbox {
 
   private fill(group: RunnerGroup): void {
     while (group.runners.length + group.starting < group.size) {
-      if (group !== this.builtin && !this.hasRoom(group)) return;
+      if (group !== this.builtin && !this.operators.hasRoom(group)) return;
       const spare = this.supply.takeSpare();
       if (spare !== null) {
         this.join(group, spare);
@@ -223,17 +221,6 @@ class Pool implements Sandbox {
     this.supply.keepSpare();
   }
 
-  /** Whether an operator's component may have one more runner; an idle one of another makes room for it. */
-  private hasRoom(wanting: RunnerGroup): boolean {
-    const all = [...this.operators.values()];
-    const count = all.reduce((sum, { runners, starting }) => sum + runners.length + starting, 0);
-    if (count < this.operatorRunners) return true;
-    const idle = all.find((group) => group !== wanting && group.isIdle && group.runners.length > 0);
-    if (idle === undefined) return false;
-    this.retireGroup(idle);
-    return true;
-  }
-
   private join(group: RunnerGroup, runner: RunnerProcess): void {
     if (runner.isLost) return;
     for (const component of group.components) runner.load(component);
@@ -242,36 +229,28 @@ class Pool implements Sandbox {
       // Room for a group that has none may be here now.
       if (group !== this.builtin && group.isIdle) this.wake();
     };
-    group.runners.push(runner);
+    group.add(runner, this.clock.monotonic());
   }
 
-  /** Ends the runners of an operator's component when nobody has asked for it for a while. */
-  private watchIdle(group: RunnerGroup): void {
-    if (group === this.builtin) return;
-    clearTimeout(this.idleTimers.get(group));
-    if (group.isIdle)
-      this.idleTimers.set(
-        group,
-        setTimeout(() => this.retireGroup(group), this.idleMs),
-      );
-    else this.idleTimers.delete(group);
-  }
-
-  private retireGroup(group: RunnerGroup): void {
-    clearTimeout(this.idleTimers.get(group));
-    this.idleTimers.delete(group);
-    for (const [key, known] of this.operators) if (known === group) this.operators.delete(key);
-    for (const runner of [...group.runners]) runner.retireWhenFree();
+  /** After what is under way: runners also end in the middle of a dispatch. */
+  private wakeSoon(): void {
+    if (this.waking) return;
+    this.waking = true;
+    queueMicrotask(() => {
+      this.waking = false;
+      this.wake();
+    });
   }
 
   private wake(): void {
-    for (const group of this.groups()) this.dispatch(group);
+    this.dispatch(this.builtin);
+    for (const group of this.operators.inTurn()) this.dispatch(group);
   }
 
   /** Without a runner and without one on its way, waiting would only turn a clear answer into a late one. */
   private refuse(group: RunnerGroup): void {
     if (group.runners.length > 0 || group.starting > 0) return;
-    for (const execution of [...group.queue])
+    for (const execution of group.queue.items())
       execution.lost(`no runner could be started: ${this.supply.lastFailure}`);
   }
 
@@ -282,7 +261,9 @@ class Pool implements Sandbox {
       this.lostCount++;
       this.options.onLost?.(detail);
     }
-    for (const group of this.groups()) if (group.remove(runner)) this.dispatch(group);
+    const had = this.groups().filter((group) => group.remove(runner));
+    // Where an operator's runner was there is room now, for the group that has waited longest.
+    if (had.length > 0) this.wakeSoon();
   }
 }
 

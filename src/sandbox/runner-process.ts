@@ -2,6 +2,7 @@ import type { Subprocess } from "bun";
 import { messageOf } from "../core/errors.ts";
 import { type CallPlace, CallTable } from "./call-table.ts";
 import { argumentLimit, type Execution, outputLimit, pageLimit, type RunnerLink } from "./execution.ts";
+import { Graces } from "./graces.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import { unlockedLayers } from "./lock/inspect.ts";
 import type { Layer } from "./lock/layers.ts";
@@ -49,7 +50,7 @@ export class RunnerProcess implements RunnerLink {
   private readonly onLost: (runner: RunnerProcess, detail: string) => void;
   private channel: Channel | null = null;
   private readonly calls: CallTable;
-  private readonly graces = new Map<number, ReturnType<typeof setTimeout>>();
+  private readonly graces: Graces;
   private readonly loaded = new Map<string, number>();
   private readonly startTimer: ReturnType<typeof setTimeout>;
   /** Layers of its lock that are not in force; known when it is ready. */
@@ -77,6 +78,9 @@ export class RunnerProcess implements RunnerLink {
       cwd: "/",
       onExit: (_child, code, signal) => this.lose(`the runner ended with ${signal ?? `status ${code}`}`),
     });
+    this.graces = new Graces(this.child.pid, options.cancelGraceMs, () =>
+      this.lose("the runner was stopped: a call in it did not end in time"),
+    );
     this.exited = this.child.exited;
     this.startTimer = setTimeout(() => this.lose("the runner did not start in time"), options.startTimeoutMs);
     this.open().catch((error: unknown) => this.lose(`no channel to the runner: ${messageOf(error)}`));
@@ -165,7 +169,7 @@ export class RunnerProcess implements RunnerLink {
     const place = this.calls.find(call);
     if (place === undefined) return;
     this.calls.goesOn(place);
-    this.channel?.send(FRAME.answer, call, payload);
+    place.answer = this.channel?.send(FRAME.answer, call, payload) ?? 0;
   }
 
   cancel(call: number): void {
@@ -174,9 +178,7 @@ export class RunnerProcess implements RunnerLink {
     this.calls.goesOn(place);
     place.execution = null;
     this.channel?.send(FRAME.cancel, call);
-    // A guest that spins keeps its runner from hearing this.
-    const late = () => this.lose("the runner was stopped: a call in it did not end in time");
-    this.graces.set(call, setTimeout(late, this.options.cancelGraceMs));
+    this.graces.begin(call);
   }
 
   /** Ends the process and, as lost, every call in it. Whoever waits for it to be ready gets the error. */
@@ -184,7 +186,7 @@ export class RunnerProcess implements RunnerLink {
     if (this.lost) return;
     this.lost = true;
     clearTimeout(this.startTimer);
-    for (const timer of this.graces.values()) clearTimeout(timer);
+    this.graces.clear();
     this.child.kill("SIGKILL");
     this.channel?.close();
     this.isNotReady(error);
@@ -244,7 +246,12 @@ export class RunnerProcess implements RunnerLink {
       if (kind === FRAME.hostCall) this.options.onRefused();
       return;
     }
-    if (kind === FRAME.hostCall) this.calls.asked(place);
+    if (kind === FRAME.hostCall) {
+      // Else answers would gather here for a runner that asks and never reads.
+      if (this.channel?.isSent(place.answer) === false)
+        throw new ProtocolError("a host call before the answer to the last one can have been read");
+      this.calls.asked(place);
+    }
     if (execution.frame(kind, payload)) this.free(call, place);
     // One that waits for the host leaves the thread to another.
     else if (kind === FRAME.hostCall) this.onFree();
@@ -274,8 +281,7 @@ export class RunnerProcess implements RunnerLink {
     const place = this.calls.get(call);
     if (place.execution !== null) throw new ProtocolError("a call let go of that was not cancelled");
     this.calls.heard();
-    clearTimeout(this.graces.get(call));
-    this.graces.delete(call);
+    this.graces.end(call);
     this.free(call, place);
   }
 

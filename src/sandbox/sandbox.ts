@@ -19,7 +19,10 @@ export interface SandboxOptions {
   readonly maxInFlight: number;
   /** Those of them that do not wait for the host; default 32. */
   readonly maxRunning?: number;
-  /** Calls that wait per group of runners; one more gets no place. */
+  /**
+   * Calls that wait per group of runners; one more gets no place, nor does one of a tenant that has taken its share:
+   * eight for each place that is still free.
+   */
   readonly queueLimit: number;
   /** Calls after which a runner is replaced; default 100,000. */
   readonly recycleAfter?: number;
@@ -36,6 +39,11 @@ export interface SandboxOptions {
   readonly cancelGraceMs?: number;
   /** How long a runner of an operator's component stays without a call; default 60,000 ms. */
   readonly idleMs?: number;
+  /**
+   * How long a runner of an operator's component that is never idle stays while others wait for one; default
+   * 1,000 ms. It ends with the last call that it has then.
+   */
+  readonly turnMs?: number;
   /** Told why a runner ended while the sandbox was open. */
   readonly onLost?: (detail: string) => void;
 }

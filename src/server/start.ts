@@ -80,6 +80,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     at: ReturnType<typeof projectPaths>,
     cleanup: (() => unknown)[],
   ): Promise<RunningServer> {
+    // First of all: the runners start while this thread reads the catalogue.
+    const runners = openSandbox(config, report);
+    runners.catch(() => undefined); // thrown below, where it is awaited
+    cleanup.push(() =>
+      runners.then(
+        (opened) => opened.close(),
+        () => undefined, // what kept it from opening is thrown below
+      ),
+    );
     const [registry, { engine: policy, data }] = await Promise.all([
       readRegistry(config, at.actions),
       readPolicy(at.policyData),
@@ -108,21 +117,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       onFailure: (error: LedgerError) => fatal(error),
       onCheckpoint: () => anchoring?.submit(),
     };
-    const opening = [openSandbox(config, report), Ledger.open(ledgerOptions)] as const;
-    // When one of them fails the other is closed all the same, once it is there.
-    cleanup.push(
-      () =>
-        opening[0].then(
-          (opened) => opened.close(),
-          () => undefined, // what kept it from opening is thrown below
-        ),
-      () =>
-        opening[1].then(
-          (opened) => opened.close().catch((error: unknown) => report(messageOf(error))),
-          () => undefined,
-        ),
+    const opening = Ledger.open(ledgerOptions);
+    // When the runners fail it is closed all the same, once it is there.
+    cleanup.push(() =>
+      opening.then(
+        (opened) => opened.close().catch((error: unknown) => report(messageOf(error))),
+        () => undefined, // as above
+      ),
     );
-    const [sandbox, ledger] = await Promise.all(opening);
+    const [sandbox, ledger] = await Promise.all([runners, opening]);
     const clock = forwardClock(systemClock, ledger.highWater);
     const behind = clock.now() - systemClock.now();
     if (behind > CLOCK_SLACK_MS)

@@ -57,6 +57,18 @@ function lies(call: number): readonly Uint8Array[] {
       return [encodeFrame(FRAME.cancelled, call)];
     case "endless frame":
       return [Uint8Array.from([0xff, 0xff, 0xff, 0xff, FRAME.returned, call, 0, 0, 0])];
+    case "asks and never reads":
+      unread = call;
+      return [encodeFrame(FRAME.hostCall, call, request)];
+    case "many small frames": {
+      // Valid to the last, but one byte at a time.
+      const line = encodeFrame(FRAME.log, call, Buffer.from("\0line"));
+      return [...Array.from({ length: 8 }, () => line), encodeFrame(FRAME.returned, call, OK)];
+    }
+    case "fatal after hello":
+      return [encodeFrame(FRAME.fatal, 0, Buffer.from("\0gone"))];
+    case "answers before it is asked":
+      return [encodeFrame(FRAME.returned, call, OK), encodeFrame(FRAME.returned, call + 1, OK)];
     case "two host calls":
       return [encodeFrame(FRAME.hostCall, call, request), encodeFrame(FRAME.hostCall, call, request)];
     case "foreign host call":
@@ -97,10 +109,17 @@ function lies(call: number): readonly Uint8Array[] {
   }
 }
 
+/** The call whose answer is not read but for its beginning. */
+let unread: number | null = null;
+
 const reader = new FrameReader({
   limit: () => 2 ** 30,
   frame(kind, call) {
-    if (kind === FRAME.execute) socket.write(Buffer.concat(lies(call)));
+    if (kind === FRAME.execute) {
+      const bytes = Buffer.concat(lies(call));
+      if (lie === "many small frames") for (const byte of bytes) socket.write(Uint8Array.of(byte));
+      else socket.write(bytes);
+    }
     // A call that is over asks once more before it lets go.
     if (kind === FRAME.cancel && lie === "host call after the deadline")
       socket.write(
@@ -108,10 +127,20 @@ const reader = new FrameReader({
       );
   },
 });
-const connect = Bun.connect as unknown as (options: object) => Promise<{ write(bytes: Uint8Array): number }>; // takes a descriptor too
+function data(_: unknown, chunk: Uint8Array): void {
+  if (unread === null) reader.push(chunk);
+  else {
+    socket.pause();
+    socket.write(encodeFrame(FRAME.hostCall, unread, request));
+  }
+}
+const connect = Bun.connect as unknown as (options: object) => Promise<{
+  write(bytes: Uint8Array): number;
+  pause(): void;
+}>; // takes a descriptor too
 const socket = await connect({
   fd: 3,
-  socket: { data: (_: unknown, chunk: Uint8Array) => reader.push(chunk), close: () => process.exit(0) },
+  socket: { data, close: () => process.exit(0) },
 });
 if (lie === "exit before hello") process.exit(4);
 if (lie === "call before hello") socket.write(encodeFrame(FRAME.returned, 1, OK));

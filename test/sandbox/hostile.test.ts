@@ -65,6 +65,18 @@ describe("a component that does not end", () => {
     expect(sandbox.stats().lost).toBe(lost);
   });
 
+  test("and catches what it gets for a host call in its realloc, ends with its fuel all the same", async () => {
+    // Its realloc calls the host, which it may not, and goes on for ever with what it gets for that.
+    const zeros = "(i32.const 0) ".repeat(11);
+    const spins = await admitText(`(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+      (block $caught (try_table (catch_all $caught) (call $request ${zeros})))
+      (loop $on (br $on)) (i32.const 0))`);
+    const { lost } = sandbox.stats();
+    const outcome = await run(sandbox, spins, { limits: { ...LIMITS, fuel: 1_000_000 } });
+    expect(outcome).toMatchObject({ status: "fuel_exhausted", ioCalls: 0 });
+    expect(sandbox.stats().lost).toBe(lost);
+  });
+
   test("ends at its deadline; its runner and the calls beside it live on", async () => {
     const single = await openSandbox({ runners: 1, cancelGraceMs: 10_000 });
     try {

@@ -48,6 +48,47 @@ describe("an operator's component", () => {
     expect(sandbox.stats().lost).toBe(0);
   });
 
+  test("that is never idle makes room for one that waits, after its turn", async () => {
+    sandbox = await openSandbox({ runners: 1, operatorRunners: 1, turnMs: 0 });
+    const asks = await admit(sandbox, ASKS, "operator");
+    const [first, second, third] = [held(), held(), held()];
+    const a = { tenant: "a" };
+    const one = run(sandbox, asks, { ...a, door: new ScriptedDoor(first.script) });
+    await first.asked;
+    const b = run(sandbox, asks, { tenant: "b", door: new ScriptedDoor(second.script) });
+    // Between them they would always have a call under way.
+    const two = run(sandbox, asks, { ...a, door: new ScriptedDoor(third.script) });
+    first.answer();
+    expect(await one).toMatchObject({ status: "ok" });
+    await second.asked;
+    expect(pids(sandbox, asks).map(({ tenant }) => tenant)).toEqual(["b"]);
+    second.answer();
+    expect(await b).toMatchObject({ status: "ok" });
+    await third.asked;
+    third.answer();
+    expect(await two).toMatchObject({ status: "ok" });
+    expect(sandbox.stats().lost).toBe(0);
+  });
+
+  test("of one tenant with many components leaves a runner to another tenant", async () => {
+    sandbox = await openSandbox({ runners: 1, operatorRunners: 2, turnMs: 0 });
+    const opened = sandbox;
+    const digests = await Promise.all(
+      [1, 2, 3].map((times) => admit(opened, asksFor("https://api.example.com/", times), "operator")),
+    );
+    const holds = digests.map(() => held());
+    const greedy = digests.map((digest, i) =>
+      run(opened, digest, { tenant: "a", door: new ScriptedDoor(holds[i]?.script) }),
+    );
+    await Promise.all([holds[0]?.asked, holds[1]?.asked]);
+    const modest = run(opened, digests[0] ?? "", { tenant: "b" });
+    holds[0]?.answer();
+    holds[1]?.answer();
+    expect(await modest).toMatchObject({ status: "ok" });
+    holds[2]?.answer();
+    for (const outcome of await Promise.all(greedy)) expect(outcome).toMatchObject({ status: "ok" });
+  });
+
   test("has no process when nobody has asked for it for a while", async () => {
     sandbox = await openSandbox({ runners: 1, idleMs: 10 });
     const opened = sandbox;
@@ -56,6 +97,45 @@ describe("an operator's component", () => {
     await until(() => pids(opened, digest).length === 0);
     await until(() => opened.stats().retired === 1);
     expect(await run(sandbox, digest)).toMatchObject({ status: "ok" });
+  });
+});
+
+describe("tenants that share runners", () => {
+  const narrow = { runners: 1, maxInFlight: 1, queueLimit: 4, stallMs: 60_000 };
+
+  test("take turns: one with many calls waiting does not keep another's waiting", async () => {
+    sandbox = await openSandbox(narrow);
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    const { asked, script, answer } = held();
+    const served: string[] = [];
+    const call = (tenant: string, door = new ScriptedDoor()) =>
+      run(opened, digest, { tenant, door }).then((outcome) => {
+        served.push(tenant);
+        return outcome;
+      });
+    const calls = [call("a", new ScriptedDoor(script))];
+    await asked;
+    calls.push(call("a"), call("a"), call("a"), call("b"));
+    answer();
+    for (const outcome of await Promise.all(calls)) expect(outcome).toMatchObject({ status: "ok" });
+    expect(served.join("")).toBe("aabaa");
+  });
+
+  test("leave places to each other: one that has taken its share gets none of the last ones", async () => {
+    sandbox = await openSandbox({ ...narrow, queueLimit: 18 });
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    const { asked, script, answer } = held();
+    const first = run(sandbox, digest, { tenant: "a", door: new ScriptedDoor(script) });
+    await asked;
+    const many = Array.from({ length: 16 }, () => run(opened, digest, { tenant: "a" }));
+    expect(opened.reserve(digest, "a")).toBeNull();
+    const few = Array.from({ length: 2 }, () => run(opened, digest, { tenant: "b" }));
+    for (const tenant of ["a", "b", "c"]) expect(opened.reserve(digest, tenant)).toBeNull();
+    answer();
+    for (const outcome of await Promise.all([first, ...many, ...few]))
+      expect(outcome).toMatchObject({ status: "ok" });
   });
 });
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { createSandbox, type Sandbox } from "../../src/sandbox/index.ts";
 import { asksFor } from "./guests.ts";
-import { admit, run, ScriptedDoor, silence, until } from "./laboratory.ts";
+import { admit, respond, run, ScriptedDoor, silence, until } from "./laboratory.ts";
 
 const SELF = [process.execPath, join(import.meta.dir, "fake-runner.ts")];
 let sandbox: Sandbox | undefined;
@@ -45,6 +45,7 @@ describe("a runner that lies about a call", () => {
     "host call of nobody",
     "cut frame",
     "call let go of",
+    "fatal after hello",
     "exit",
   ])("is given up, with its calls: %s", async (lie) => {
     sandbox = await open(lie);
@@ -68,6 +69,45 @@ describe("a runner that lies about a call", () => {
     await asked;
     expect(await outcome).toMatchObject({ status: "runner_lost", ioCalls: 1 });
     expect(door.asked).toHaveLength(1);
+  });
+
+  test("gets no second answer before it has read the first: answers do not gather in the gate", async () => {
+    sandbox = await open("asks and never reads");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const door = new ScriptedDoor(respond(200, Buffer.alloc(32 * 2 ** 20)));
+    expect(await run(sandbox, digest, { door })).toMatchObject({
+      status: "runner_lost",
+      detail: expect.stringContaining("before the answer to the last one can have been read"),
+      ioCalls: 1,
+    });
+    expect(door.asked).toHaveLength(1);
+  });
+
+  test("may send its frames a byte at a time", async () => {
+    sandbox = await open("many small frames");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    const outcome = await run(sandbox, digest);
+    expect(outcome).toMatchObject({ status: "ok", output: { ok: true } });
+    expect("logs" in outcome && outcome.logs.length).toBe(8);
+    expect(sandbox.stats().lost).toBe(0);
+  });
+
+  test("gets no answer in for a call that it was not given yet", async () => {
+    sandbox = await open("answers before it is asked");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    expect(await run(sandbox, digest)).toMatchObject({ status: "ok" });
+    const opened = sandbox;
+    await until(() => opened.stats().lost === 1);
+  });
+
+  test("is given up when it says nothing any more, although it costs no processor", async () => {
+    sandbox = await open("silence");
+    const digest = await admit(sandbox, asksFor("https://a.example/"));
+    expect(await run(sandbox, digest, { deadline: performance.now() + 20 })).toMatchObject({
+      status: "deadline",
+    });
+    const opened = sandbox;
+    await until(() => opened.stats().lost === 1);
   });
 
   test("gets one answer in; the second gives it up", async () => {

@@ -2,8 +2,10 @@ import type { Socket, SocketHandler } from "bun";
 import { encodeFrame, FrameReader, type FrameSink } from "./frame.ts";
 
 export interface Channel {
-  /** Queues one frame. After the channel has closed it does nothing. */
-  send(kind: number, call: number, ...parts: readonly Uint8Array[]): void;
+  /** Queues one frame and gives its number, from 1. After the channel has closed it does nothing. */
+  send(kind: number, call: number, ...parts: readonly Uint8Array[]): number;
+  /** Whether the frame of this number is with the kernel as a whole. */
+  isSent(frame: number): boolean;
   /** Waits until every queued frame is with the kernel, or the channel has closed. */
   flushed(): Promise<void>;
   close(): void;
@@ -14,10 +16,16 @@ export interface ChannelEvents extends FrameSink {
   closed(cause: Error | null): void;
 }
 
+/** Frames up to this length leave together; a longer one leaves as it is. */
+const TOGETHER_BYTES = 65_536;
+
 /** One end of the socket pair between gate and runner. Frames of one turn of the event loop leave in one write. */
 export async function openChannel(fd: number, events: ChannelEvents): Promise<Channel> {
   const reader = new FrameReader(events);
+  /** Frames that the kernel has not taken; of the first one what is left of it. */
   let queue: Uint8Array[] = [];
+  /** Frames that were ever queued. */
+  let queued = 0;
   let scheduled = false;
   let blocked = false;
   let open = true;
@@ -39,12 +47,22 @@ export async function openChannel(fd: number, events: ChannelEvents): Promise<Ch
   const flush = () => {
     scheduled = false;
     if (!open || blocked || queue.length === 0) return;
-    const bytes = queue.length === 1 && queue[0] !== undefined ? queue[0] : Buffer.concat(queue);
-    const written = socket.write(bytes);
-    if (written < 0) return finish(new Error("the socket to the other side is gone"));
-    // What the kernel did not take goes on when it has drained.
-    blocked = written < bytes.byteLength;
-    queue = blocked ? [bytes.subarray(written)] : [];
+    let at = 0;
+    while (at < queue.length) {
+      // The other side decides how much it takes at a time: what waits is never copied as a whole for that.
+      const end = endOfBatch(queue, at);
+      const only = end === at + 1 ? queue[at] : undefined;
+      const bytes = only ?? Buffer.concat(queue.slice(at, end));
+      const written = socket.write(bytes);
+      if (written < 0) return finish(new Error("the socket to the other side is gone"));
+      at = end;
+      if (written === bytes.byteLength) continue;
+      // What the kernel did not take goes on when it has drained.
+      blocked = true;
+      queue[--at] = bytes.subarray(written);
+      break;
+    }
+    queue = queue.slice(at);
     if (!blocked) release();
   };
 
@@ -69,12 +87,16 @@ export async function openChannel(fd: number, events: ChannelEvents): Promise<Ch
 
   return {
     send(kind, call, ...parts) {
-      if (!open) return;
+      if (!open) return queued;
       queue.push(encodeFrame(kind, call, ...parts));
-      if (scheduled || blocked) return;
-      scheduled = true;
-      queueMicrotask(flush);
+      queued++;
+      if (!scheduled && !blocked) {
+        scheduled = true;
+        queueMicrotask(flush);
+      }
+      return queued;
     },
+    isSent: (frame) => frame <= queued - queue.length,
     flushed() {
       return !open || queue.length === 0
         ? Promise.resolve()
@@ -82,6 +104,17 @@ export async function openChannel(fd: number, events: ChannelEvents): Promise<Ch
     },
     close: () => finish(null),
   };
+}
+
+/** Where the frames end that leave together with the one at `start`. */
+function endOfBatch(queue: readonly Uint8Array[], start: number): number {
+  let bytes = 0;
+  let end = start;
+  for (; end < queue.length; end++) {
+    bytes += queue[end]?.byteLength ?? 0;
+    if (bytes > TOGETHER_BYTES) break;
+  }
+  return Math.max(end, start + 1);
 }
 
 function connectDescriptor(fd: number, socket: SocketHandler<undefined>): Promise<Socket<undefined>> {

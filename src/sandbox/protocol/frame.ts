@@ -39,6 +39,7 @@ export interface FrameSink {
 export class FrameReader {
   private readonly sink: FrameSink;
   private readonly header = new Uint8Array(HEADER_BYTES);
+  private readonly fields = new DataView(this.header.buffer);
   private headerFill = 0;
   private payload: Uint8Array | null = null;
   private payloadFill = 0;
@@ -89,8 +90,8 @@ export class FrameReader {
   }
 
   private parsed(): { length: number; kind: number; call: number } {
-    const view = new DataView(this.header.buffer);
-    return { length: view.getUint32(0, true), kind: view.getUint8(4), call: view.getUint32(5, true) };
+    const { fields } = this;
+    return { length: fields.getUint32(0, true), kind: fields.getUint8(4), call: fields.getUint32(5, true) };
   }
 }
 

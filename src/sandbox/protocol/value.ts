@@ -2,30 +2,45 @@ import { utf8 } from "../../core/bytes.ts";
 import type { WitType, WitValue } from "../wit/type.ts";
 import { ProtocolError } from "./frame.ts";
 
-/** Collects the parts of one payload. */
+/** What most payloads are shorter than. */
+const FIRST_BYTES = 512;
+
+/** Writes one payload. */
 export class WireWriter {
-  private readonly parts: Uint8Array[] = [];
+  private buffer = new Uint8Array(FIRST_BYTES);
+  private view = new DataView(this.buffer.buffer);
+  private size = 0;
 
   u8(value: number): void {
-    this.integer(value, 0xff, 1, (view) => view.setUint8(0, value));
+    requireInteger(value, 0xff);
+    const at = this.take(1);
+    this.view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.integer(value, 0xffff, 2, (view) => view.setUint16(0, value, true));
+    requireInteger(value, 0xffff);
+    const at = this.take(2);
+    this.view.setUint16(at, value, true);
   }
 
   u32(value: number): void {
-    this.integer(value, 0xffff_ffff, 4, (view) => view.setUint32(0, value, true));
+    requireInteger(value, 0xffff_ffff);
+    const at = this.take(4);
+    this.view.setUint32(at, value, true);
   }
 
   u64(value: number): void {
-    this.integer(value, Number.MAX_SAFE_INTEGER, 8, (view) => view.setBigUint64(0, BigInt(value), true));
+    requireInteger(value, Number.MAX_SAFE_INTEGER);
+    const at = this.take(8);
+    this.view.setUint32(at, value % 2 ** 32, true);
+    this.view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
   }
 
   /** Bytes with their length before them. */
   bytes(value: Uint8Array): void {
     this.u32(value.byteLength);
-    this.parts.push(value);
+    const at = this.take(value.byteLength);
+    this.buffer.set(value, at);
   }
 
   string(value: string): void {
@@ -33,16 +48,27 @@ export class WireWriter {
     this.bytes(utf8(value));
   }
 
+  /** The payload; nothing may be written after it. */
   done(): Uint8Array {
-    return Buffer.concat(this.parts);
+    return this.buffer.subarray(0, this.size);
   }
 
-  private integer(value: number, most: number, size: number, store: (view: DataView) => void): void {
-    if (!Number.isInteger(value) || value < 0 || value > most) throw new RangeError("integer out of range");
-    const part = new Uint8Array(size);
-    store(new DataView(part.buffer));
-    this.parts.push(part);
+  /** Takes so many bytes, and gives where they are. */
+  private take(bytes: number): number {
+    const at = this.size;
+    this.size += bytes;
+    if (this.size > this.buffer.byteLength) {
+      const larger = new Uint8Array(Math.max(this.size, this.buffer.byteLength * 2));
+      larger.set(this.buffer.subarray(0, at));
+      this.buffer = larger;
+      this.view = new DataView(larger.buffer);
+    }
+    return at;
   }
+}
+
+function requireInteger(value: number, most: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > most) throw new RangeError("integer out of range");
 }
 
 /** Writes a value; throws TypeError or RangeError when it is not of the type, which is a fault of this side. */
@@ -126,9 +152,11 @@ export class WireReader {
   }
 
   u64(): number {
-    const value = this.view.getBigUint64(this.skip(8), true);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ProtocolError("integer beyond 2^53 - 1");
-    return Number(value);
+    const at = this.skip(8);
+    const high = this.view.getUint32(at + 4, true);
+    // 2^53 - 1 is all of the low word and 21 bits of the high one.
+    if (high >= 2 ** 21) throw new ProtocolError("integer beyond 2^53 - 1");
+    return high * 2 ** 32 + this.view.getUint32(at, true);
   }
 
   /** A copy. */

@@ -106,7 +106,6 @@ export class RunnerCall {
   }
 
   cancel(): void {
-    this.meter.cancel();
     this.finish();
   }
 
