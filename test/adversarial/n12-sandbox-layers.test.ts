@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { probeLock } from "../../src/sandbox/index.ts";
+import { LAYER_TEXT, probeLock } from "../../src/sandbox/index.ts";
 import { BINARY, openPolicy, runBinary, startGate } from "../gate-process.ts";
 import { payloadOf, readRows } from "../ledger/forge.ts";
 import { requireTool } from "../require-tool.ts";
@@ -33,18 +33,28 @@ describe("a gate whose runners lack a layer does not start", () => {
     ["system_calls", "seccomp:error=EINVAL"],
     ["system_calls", "seccomp:retval=0"],
     ["no_new_privileges", "prctl:retval=0:when=6"],
-    ["dies_with_parent", "prctl:error=EPERM:when=4"],
-    ["dies_with_parent", "prctl:retval=0:when=4"],
     ["not_dumpable", "prctl:error=EPERM:when=8"],
     ["not_dumpable", "prctl:retval=0:when=8"],
-    ["limits", "prlimit64:error=EPERM:when=6+"],
-    ["limits", "prlimit64:retval=0:when=6+"],
   ] as const)
     traced(`${layer}, by ${injection}`, async () => {
       const start = startGate({ policy: openPolicy(), wrapper: tampered(injection) });
       await expect(start).rejects.toThrow(
         new RegExp(`"code":"sandbox_layer_missing","message":"runners are not locked: [^"]*${layer}`),
       );
+    });
+
+  // Calls that the gate makes of itself as well, so that the tracer would keep it from coming as far as its runners.
+  for (const [layer, injection] of [
+    ["dies_with_parent", "prctl:error=EPERM:when=4"],
+    ["dies_with_parent", "prctl:retval=0:when=4"],
+    ["limits", "prlimit64:error=EPERM:when=6+"],
+    ["limits", "prlimit64:retval=0:when=6+"],
+  ] as const)
+    traced(`nor would it where doctor misses ${layer}, by ${injection}`, async () => {
+      const { exit, errors } = await doctor(injection);
+      expect(exit).toBe(1);
+      const missing = { code: "sandbox_layer_missing", text: `not in force: ${LAYER_TEXT[layer]}` };
+      expect(errors).toContainEqual(expect.objectContaining(missing));
     });
 
   traced(
@@ -74,30 +84,36 @@ describe("a gate whose runners lack a layer does not start", () => {
   );
 
   traced("and doctor names it", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "latchgate-"));
-    try {
-      const child = Bun.spawn([...tampered("seccomp:error=EINVAL"), BINARY, "doctor", "--json"], {
-        cwd: folder,
-        env: { PATH: process.env.PATH ?? "" },
-        stdout: "pipe",
-      });
-      const report = JSON.parse(await new Response(child.stdout).text()) as {
-        ok: boolean;
-        checks: { check: string; level: string; code: string; text: string }[];
-      };
-      expect([await child.exited, report.ok]).toEqual([1, false]);
-      const errors = report.checks.filter(({ level }) => level === "error");
-      expect(errors.every(({ code }) => code === "sandbox_layer_missing")).toBe(true);
-      // Without the filter nothing takes no_new_privs to the threads that there are already.
-      expect(errors.filter(({ check }) => check === "sandbox").map(({ text }) => text)).toEqual([
-        expect.stringContaining("no_new_privs"),
-        expect.stringContaining("seccomp"),
-      ]);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const { exit, ok, errors } = await doctor("seccomp:error=EINVAL");
+    expect([exit, ok]).toEqual([1, false]);
+    expect(errors.every(({ code }) => code === "sandbox_layer_missing")).toBe(true);
+    // Without the filter nothing takes no_new_privs to the threads that there are already.
+    expect(errors.filter(({ check }) => check === "sandbox").map(({ text }) => text)).toEqual([
+      expect.stringContaining("no_new_privs"),
+      expect.stringContaining("seccomp"),
+    ]);
   });
 });
+
+/** What `latchgate doctor` says of runners that are tampered with. */
+async function doctor(injection: string) {
+  const folder = mkdtempSync(join(tmpdir(), "latchgate-"));
+  try {
+    const child = Bun.spawn([...tampered(injection), BINARY, "doctor", "--json"], {
+      cwd: folder,
+      env: { PATH: process.env.PATH ?? "" },
+      stdout: "pipe",
+    });
+    const report = JSON.parse(await new Response(child.stdout).text()) as {
+      ok: boolean;
+      checks: { check: string; level: string; code: string; text: string }[];
+    };
+    const errors = report.checks.filter(({ level }) => level === "error");
+    return { exit: await child.exited, ok: report.ok, errors };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 describe("a gate whose runners have every layer", () => {
   test("starts; doctor agrees; and each thread of each runner is held after calls as before", async () => {
