@@ -1,5 +1,4 @@
 import { readSync } from "node:fs";
-import { resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { forbidCoreFiles } from "../core/process-limits.ts";
 import type { IdentitySource } from "../secrets/identity.ts";
@@ -17,9 +16,9 @@ export const PASSPHRASE_FLAG = {
 const LONGEST_PASSPHRASE = 4096;
 
 /**
- * What opens the secrets file, as configuration says: a command, which must be trusted; a variable, which is taken out of
- * the environment; or a file, unlocked here when it is protected by a passphrase. A file that is not there yet is looked
- * for again when a secret is wanted.
+ * What opens the secrets file, as configuration says: a command; a variable, which is taken out of the environment; or
+ * a file, unlocked here when it is protected by a passphrase. A file that is not there yet is looked for again when a
+ * secret is wanted. Throws `config_untrusted` before any of them is touched, see {@link trustedIdentity}.
  */
 export async function openIdentity(
   config: Config,
@@ -27,21 +26,19 @@ export async function openIdentity(
   passphraseFd: string | undefined,
 ): Promise<IdentitySource> {
   forbidCoreFiles();
-  const { identity_command, identity_env, identity_file } = config.secrets;
+  const origin = (await import("./trusted.ts")).trustedIdentity(config, dir);
   const { fixedIdentities, identityCommand, identityFile, unlockIdentityFile } = await import(
     "../secrets/identity.ts"
   );
-  if (identity_command !== undefined) {
-    (await import("./trusted.ts")).assertTrustedCommands(config, dir);
-    return identityCommand(identity_command, dir);
-  }
-  if (identity_env !== undefined) {
+  if (origin.setting === "secrets.identity_command") return identityCommand(origin.argv, dir);
+  if (origin.setting === "secrets.identity_env") {
+    const { variable } = origin;
     const { parseIdentities } = await import("../secrets/age.ts");
-    const text = process.env[identity_env] ?? "";
-    delete process.env[identity_env];
-    return fixedIdentities(await parseIdentities(text, `the variable ${identity_env}`));
+    const text = process.env[variable] ?? "";
+    delete process.env[variable];
+    return fixedIdentities(await parseIdentities(text, `the variable ${variable}`));
   }
-  const path = resolve(dir, identity_file);
+  const { path } = origin;
   // Without a file there is nothing to unlock; who wants a secret is told what is missing.
   if (!(await Bun.file(path).exists())) return identityFile(path);
   const unlocked = await unlockIdentityFile(path, () => passphraseFor(path, passphraseFd));

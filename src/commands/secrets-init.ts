@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import { writePrivateFile } from "../keys/key-file.ts";
 import { generateIdentity, type Identities, isRecipient, protect, recipientOf } from "../secrets/age.ts";
 import { newFile } from "../secrets/edit.ts";
@@ -7,8 +6,9 @@ import { SecretsError } from "../secrets/errors.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit-code.ts";
 import { printJson, printLine } from "./output.ts";
-import { FILE_FLAGS, identitiesFor, locateSecrets, locked, type SecretsFile } from "./secrets-file.ts";
+import { FILE_FLAGS, identitiesFor, locateSecrets, locked } from "./secrets-file.ts";
 import { passphraseFor } from "./secrets-identity.ts";
+import { trustedIdentity } from "./trusted.ts";
 
 export default defineCommand({
   meta: {
@@ -29,22 +29,23 @@ export default defineCommand({
     if (args.recipient.some((recipient) => !isRecipient(recipient)))
       throw new UsageError("--recipient is no age recipient", "it looks like age1…");
     const file = locateSecrets(args);
-    const identityPath = resolve(file.dir, file.config.secrets.identity_file);
+    const origin = trustedIdentity(file.config, file.dir);
     return locked(file.path, async () => {
       if (existsSync(file.path))
         throw new SecretsError("secrets_exist", `there is a secrets file already: ${file.path}`, {
           hint: "latchgate secrets set adds to it; to begin anew, move it away",
         });
-      const made = needsIdentity(file, identityPath);
-      const identities = made ? [await generateIdentity()] : await identitiesFor(file, args);
+      const made =
+        origin.setting === "secrets.identity_file" && !existsSync(origin.path) ? origin.path : null;
+      const identities = made !== null ? [await generateIdentity()] : await identitiesFor(file, args);
       const own = await recipientsOf(identities);
       const text = await newFile(file.path, [...new Set([...own, ...args.recipient])], Date.now());
-      if (made) {
+      if (made !== null) {
         const plain = `# public key: ${own[0]}\n${identities[0]}\n`;
         writePrivateFile(
-          identityPath,
+          made,
           args.protect
-            ? await protect(plain, await passphraseFor(identityPath, args["identity-passphrase-fd"]))
+            ? await protect(plain, await passphraseFor(made, args["identity-passphrase-fd"]))
             : plain,
         );
       }
@@ -53,14 +54,14 @@ export default defineCommand({
         await printJson({
           ok: true,
           file: file.path,
-          identity_file: made ? identityPath : null,
+          identity_file: made,
           recipients: [...own, ...args.recipient],
         });
       else
         await printLine(
           [
             `secrets:    ${file.path}`,
-            `identity:   ${made ? `${identityPath}; keep a copy elsewhere, nothing else opens the secrets` : "as configured"}`,
+            `identity:   ${made !== null ? `${made}; keep a copy elsewhere, nothing else opens the secrets` : "as configured"}`,
             `recipient:  ${own.join(", ")}`,
             "",
             "next:",
@@ -71,11 +72,6 @@ export default defineCommand({
     });
   },
 });
-
-function needsIdentity({ config }: SecretsFile, identityPath: string): boolean {
-  const { identity_command, identity_env } = config.secrets;
-  return identity_command === undefined && identity_env === undefined && !existsSync(identityPath);
-}
 
 async function recipientsOf(identities: Identities): Promise<string[]> {
   const found = await Promise.all(identities.map(recipientOf));

@@ -236,12 +236,16 @@ export const configSchema = z.strictObject({
         .string()
         .min(1)
         .default("secrets-identity.txt")
-        .describe("File with the age identities that open it, mode 0600, below the project folder."),
+        .describe(
+          "File with the age identities that open it, mode 0600, below the project folder; one outside of it only after `latchgate trust`.",
+        ),
       identity_env: z
         .string()
         .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a variable")
         .optional()
-        .describe("Variable that holds the identities, in place of the file."),
+        .describe(
+          "Variable that holds the identities, in place of the file. Taken only after `latchgate trust`.",
+        ),
       identity_command: z
         .array(z.string().min(1))
         .min(1)

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { realpath } from "node:fs/promises";
 import { type Identities, isProtected, parseIdentities, unprotect } from "./age.ts";
 import { unavailable } from "./errors.ts";
 import { readGuarded } from "./private-file.ts";
@@ -31,13 +32,13 @@ export function fixedIdentities(identities: Identities): IdentitySource {
 }
 
 /**
- * An identity file, read anew for each version of the secrets file. Under a passphrase it can't be opened unattended:
+ * An identity file by its real path, read anew for each version of the secrets file. Under a passphrase it can't be opened unattended:
  * see {@link unlockIdentityFile}.
  */
 export function identityFile(path: string): IdentitySource {
   return {
     async open() {
-      const { bytes } = await readGuarded(path, "the identity file", true);
+      const bytes = await readIdentity(path);
       try {
         if (isProtected(bytes))
           throw unavailable(
@@ -57,12 +58,27 @@ export async function unlockIdentityFile(
   passphrase: () => Promise<string>,
 ): Promise<Identities | null> {
   const from = `the identity file ${path}`;
-  const { bytes } = await readGuarded(path, "the identity file", true);
+  const bytes = await readIdentity(path);
   if (!isProtected(bytes)) {
     bytes.fill(0);
     return null;
   }
   return parseIdentities(await unprotect(bytes, await passphrase(), from), from);
+}
+
+/**
+ * Where the path leads was looked at when configuration was loaded: a link that was put or completed since could lead
+ * to an identity that nobody trusted this project with.
+ */
+async function readIdentity(path: string): Promise<Buffer> {
+  const { bytes } = await readGuarded(path, "the identity file", true);
+  const real = await realpath(path).catch(() => null);
+  if (real === path) return bytes;
+  bytes.fill(0);
+  throw unavailable(
+    `the identity file ${path} is reached through a link that was not there before, or has gone`,
+    "start again",
+  );
 }
 
 /**

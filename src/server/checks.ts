@@ -30,7 +30,7 @@ export interface CheckContext {
   readonly identity: (config: Config) => Promise<IdentitySource>;
 }
 
-interface Check {
+export interface Check {
   readonly name: string;
   /** What it throws is an error of the check. */
   run(context: CheckContext): Promise<readonly Omit<CheckResult, "check">[]>;
@@ -45,16 +45,20 @@ const CHECKS: readonly Check[] = [
   { name: "connections", run: checkConnections },
 ];
 
-/** The rules that `serve` starts by, tried without starting. Never throws for what it finds. */
+/**
+ * The rules that `serve` starts by, tried without starting; `further` ones are those that need more than the server
+ * knows. Never throws for what it finds.
+ */
 export async function runChecks(
   paths: ReturnType<typeof projectPaths> | null,
   env: Readonly<Record<string, string | undefined>>,
   identity: CheckContext["identity"],
+  further: readonly Check[] = [],
 ): Promise<readonly CheckResult[]> {
   const { config, result } = checkConfig(paths, env);
   const context = { paths, config, identity };
   const results: CheckResult[] = [result];
-  for (const { name, run } of CHECKS)
+  for (const { name, run } of [...further, ...CHECKS])
     try {
       results.push(...(await run(context)).map((found) => ({ check: name, ...found })));
     } catch (error) {
@@ -73,7 +77,8 @@ function failure(error: unknown): Omit<CheckResult, "check"> {
   };
 }
 
-function good(text: string): Omit<CheckResult, "check"> {
+/** That something is as it should be. */
+export function good(text: string): Omit<CheckResult, "check"> {
   return { level: "ok", code: "ok", text, hint: null };
 }
 

@@ -260,6 +260,7 @@ describe("the identity", () => {
   test("comes from a variable that is named", async () => {
     const here = place('[secrets]\nidentity_env = "MY_AGE_KEY"');
     here.env.MY_AGE_KEY = await generateIdentity();
+    await here.done(["trust", "--yes"]);
     await here.done(["secrets", "init"]);
     expect(existsSync(here.identity)).toBe(false);
     await here.done(["secrets", "set", "X"], "x");
@@ -381,5 +382,5 @@ describe("a command for the identity", () => {
 });
 
 test("nothing configured to be trusted is said so", async () => {
-  expect(await place().json(["trust"])).toEqual({ ok: true, commands: [] });
+  expect(await place().json(["trust"])).toEqual({ ok: true, commands: [], identities: [] });
 });

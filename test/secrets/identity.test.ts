@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { protect, unprotect } from "../../src/secrets/age.ts";
 import {
@@ -67,6 +68,17 @@ describe("an identity file", () => {
   test("that we protect opens again", async () => {
     const made = Buffer.from(await protect(`${IDENTITY}\n`, "correct horse"));
     expect(await unprotect(made, "correct horse", "it")).toBe(`${IDENTITY}\n`);
+  });
+
+  test("that is reached through a link, which was looked at before, is refused", async () => {
+    mkdirSync(join(folder.dir, "elsewhere"));
+    folder.write("elsewhere/keys.txt", `${IDENTITY}\n`);
+    symlinkSync("elsewhere", join(folder.dir, "link"));
+    const path = join(folder.dir, "link/keys.txt");
+    expect((await refusal(identityFile(path))).told).toContain("reached through a link");
+    const unlocked = unlockIdentityFile(path, () => Promise.reject(new Error("asked")));
+    expect((await refusal(unlocked)).told).toContain("reached through a link");
+    expect(await identityFile(join(folder.dir, "elsewhere/keys.txt")).open(patient())).toEqual([IDENTITY]);
   });
 
   test("without a passphrase asks for none", async () => {
