@@ -36,6 +36,35 @@ malformed contains "plan.port" if {
 	not port(object.get(input, ["plan", "port"], null))
 }
 
+# What a component computes by itself is never judged as the exact effect of another kind, nor the other way round.
+malformed contains "action.envelope" if {
+	input.action.envelope
+	not computes
+}
+
+malformed contains "action.envelope" if {
+	computes
+	not input.action.envelope
+}
+
+computes if input.plan.kind == "envelope"
+
+malformed contains concat(".", ["plan", name]) if {
+	computes
+	some name in {"hosts", "methods", "prefixes"}
+	count(input.plan[name]) == 0
+}
+
+malformed contains "plan.ports" if {
+	computes
+	not ports(object.get(input, ["plan", "ports"], null))
+}
+
+malformed contains "plan.calls" if {
+	computes
+	not positive(object.get(input, ["plan", "calls"], null))
+}
+
 # Flat facts: policy never reads a structure that an agent sent.
 malformed contains "params" if not is_object(object.get(input, "params", null))
 
@@ -57,7 +86,7 @@ known := {
 	"budget": {"calls_remaining"},
 	"unresolved": {"hosts", "paths"},
 	"approval": {"id", "approvers"},
-	"plan": (({"kind"} | {name | some ["plan", name] in plan_members}) | {"port" | input.plan.kind == "http"}),
+	"plan": ({"kind"} | {name | some ["plan", name] in plan_members}) | {name | some name in plan_numbers[input.plan.kind]},
 }
 
 part_of_input[""] := input
@@ -82,9 +111,16 @@ plan_texts := {
 	"mail": ["connection", "server", "from"],
 	"queue": ["connection", "server", "vhost", "exchange", "routing_key"],
 	"storage": ["connection", "endpoint", "operation", "bucket", "key"],
+	"envelope": [],
 }
 
-plan_lists := {"database": ["tables"], "mail": ["recipients", "recipient_domains"]}
+plan_lists := {
+	"database": ["tables"],
+	"mail": ["recipients", "recipient_domains"],
+	"envelope": ["hosts", "methods", "prefixes", "plain"],
+}
+
+plan_numbers := {"http": ["port"], "envelope": ["ports", "calls"]}
 
 plan_members := array.concat(text_members, list_members)
 
@@ -114,6 +150,18 @@ text(value) if {
 text_list(value) if {
 	is_array(value)
 	every item in value { text(item) }
+}
+
+positive(value) if {
+	is_number(value)
+	value == floor(value)
+	value >= 1
+}
+
+ports(value) if {
+	is_array(value)
+	count(value) > 0
+	every item in value { port(item) }
 }
 
 port(value) if {

@@ -13,13 +13,14 @@ import type { Manifest, RiskLevel } from "./manifest-schema.ts";
 import { shapeOutput } from "./output.ts";
 import { parametersOf } from "./parameters.ts";
 import { planDatabase } from "./plan-database.ts";
+import { planEnvelope } from "./plan-envelope.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import { planMail } from "./plan-mail.ts";
 import { planQueue } from "./plan-queue.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
 import { compileKeys, planStorage } from "./plan-storage.ts";
-import { egressEntries } from "./target-rules.ts";
+import { egressHosts } from "./target-rules.ts";
 import { renderTask } from "./task.ts";
 import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
@@ -56,7 +57,7 @@ export interface Action {
   /** JSON Schema 2020-12, closed, as clients get it. */
   readonly paramsSchema: JsonObject;
   readonly responseSchema: JsonObject | null;
-  /** Host patterns that the manifest lists. */
+  /** Host patterns that the manifest lists, in its egress or its envelope. */
   readonly egressHosts: readonly string[];
   /** Names of its credentials. */
   readonly secrets: readonly { readonly name: string; readonly required: boolean }[];
@@ -69,7 +70,7 @@ export interface Action {
   readonly source: { readonly file: string; readonly origin: string };
   /** Step "validate": parameters with defaults, or what is wrong with them. */
   check(body: JsonObject): Checked;
-  /** Step "plan": the exact effect of checked parameters. */
+  /** Step "plan": the exact effect of checked parameters, or the envelope of what a component makes of them. */
   plan(params: JsonObject, context: PlanContext): PlanResult;
   /** The task text for the component; the same plan gives the same text. */
   task(plan: Plan): string;
@@ -120,7 +121,7 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     cost: manifest.cost,
     paramsSchema,
     responseSchema,
-    egressHosts: egressEntries(manifest.egress).map((entry) => entry.host),
+    egressHosts: egressHosts(manifest),
     secrets: manifest.auth.map(({ secret, required }) => ({ name: secret, required })),
     connection: connectionOf(manifest),
     maxima: { requestBytes: limits.requestBytes, responseBytes: limits.responseBytes },
@@ -151,6 +152,7 @@ function kindOf(manifest: Manifest): PlanKind {
   if (manifest.smtp !== undefined) return "mail";
   if (manifest.queue !== undefined) return "queue";
   if (manifest.storage !== undefined) return "storage";
+  if (manifest.envelope !== undefined) return "envelope";
   throw unchecked("no section");
 }
 
@@ -164,7 +166,7 @@ function connectionOf({ database, smtp, queue, storage }: Manifest): Action["con
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs, database, smtp, queue, storage } = manifest;
+  const { http, fs, database, smtp, queue, storage, envelope } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
@@ -177,6 +179,7 @@ function createPlanner(manifest: Manifest): Planner {
     const keys = compileKeys(storage);
     return (params, context) => planStorage(storage, keys, params, context);
   }
+  if (envelope !== undefined) return (params, context) => planEnvelope(manifest, envelope, params, context);
   if (fs === undefined) throw unchecked("no section");
   const rules = compilePathRules(fs);
   return (params, context) => planFs(fs, rules, params, context);

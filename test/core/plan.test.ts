@@ -2,7 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { canonicalJson } from "../../src/core/canonical-json.ts";
 import { type JsonObject, parseJson } from "../../src/core/json.ts";
 import { PLAN_KINDS, type Plan, planFromJson, planToJson, secretsOf } from "../../src/core/plan.ts";
-import { databasePlan, fsPlan, httpPlan, mailPlan, queuePlan, storagePlan } from "../host/plans.ts";
+import {
+  databasePlan,
+  envelopePlan,
+  fsPlan,
+  httpPlan,
+  mailPlan,
+  queuePlan,
+  storagePlan,
+} from "../host/plans.ts";
 
 const PLANS: readonly Plan[] = [
   httpPlan({ body: Buffer.from([0, 255]) }),
@@ -31,6 +39,21 @@ const PLANS: readonly Plan[] = [
   storagePlan(),
   storagePlan({ ifNoneMatch: false, ifMatch: '"e"' }),
   storagePlan({ operation: "get", content: null, contentType: null, ifNoneMatch: false }),
+  envelopePlan(),
+  envelopePlan({
+    params: { deep: [1, null, { a: "b" }] },
+    plain: ["http://api.example.com:8080"],
+    secrets: [
+      {
+        secret: "API_TOKEN",
+        in: "header",
+        name: "authorization",
+        format: "Bearer {secret}",
+        origin: "https://api.example.com",
+        required: true,
+      },
+    ],
+  }),
 ];
 
 describe("a stored plan", () => {

@@ -59,6 +59,8 @@ export interface HttpJob {
   readonly record: Writable<HttpEffect>;
   /** Null when the request needs none. */
   readonly credentials: JobCredentials | null;
+  /** Plain http goes to a local entry of the operator alone, never to a public address. */
+  readonly plainLocal?: boolean;
 }
 
 export interface JobCredentials {
@@ -175,6 +177,8 @@ export class HttpBroker {
       const trust = url.scheme === "https" ? (this.localTrust.get(local) ?? this.trust) : null;
       return target(url, local.address, { address: local.address, port: local.port }, trust, true);
     }
+    if (url.scheme === "http" && job.plainLocal === true)
+      throw new HostFailure("scheme_not_allowed", "plain http is not for public addresses here");
     if (url.port !== (url.scheme === "https" ? 443 : 80))
       throw new HostFailure("port_not_allowed", "only the scheme's own port");
     const pinned = url.literal === 0 ? await this.pin(url.host, signal) : this.pins.literal(url.host);

@@ -1,5 +1,6 @@
 import type { RepudiatedRange } from "../../keys/history.ts";
 import type { EntryPayload } from "../entry/entry.ts";
+import { countsInside, type GrantedEnvelope, isInsideEnvelope } from "./envelope-rules.ts";
 import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
 import { Statements } from "./statements.ts";
@@ -31,6 +32,8 @@ interface OpenGrant {
   readonly connections: ReadonlySet<string>;
   /** Commitments, under the salt of the call: equal paths have equal ones. */
   readonly paths: ReadonlySet<string>;
+  /** Null for an exact plan. */
+  readonly envelope: GrantedEnvelope | null;
 }
 
 /**
@@ -211,6 +214,7 @@ export class LogRules {
       secrets: new Set(entry.granted.secrets),
       connections: new Set(entry.granted.connections),
       paths: new Set(entry.granted.paths),
+      envelope: "envelope" in entry.granted ? entry.granted.envelope : null,
     });
   }
 
@@ -253,14 +257,19 @@ export class LogRules {
       if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
         this.broken(entry, "a credential that was not granted");
     }
+    if (grant.envelope !== null && !countsInside(entry.effects, grant.envelope))
+      this.broken(entry, "more requests than the envelope has");
     if (!readsBackOwnEffect(entry.effects)) this.broken(entry, "a read-back of no effect of the call");
   }
 }
 
 function isInside(effect: Receipt["effects"][number], grant: OpenGrant): boolean {
+  if (grant.envelope !== null && effect.kind !== "http") return false;
   switch (effect.kind) {
     case "http":
-      return grant.hosts.has(hostOf(effect.origin));
+      return grant.envelope === null
+        ? grant.hosts.has(hostOf(effect.origin))
+        : isInsideEnvelope(effect, grant.envelope);
     case "fs":
       return grant.paths.has(effect.path);
     case "database":
