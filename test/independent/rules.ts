@@ -4,7 +4,7 @@ import { type Any, decode, importKey, thumbprint } from "./primitives.ts";
 /** Whether a request lies in the envelope of its grant, as far as an entry tells it. */
 function inEnvelope({ kind, purpose, method, origin, secrets }: Any, envelope: Any): boolean {
   if (kind !== "http" || purpose !== "effect") return false;
-  const { protocol, hostname, port } = new URL(origin);
+  const { protocol, hostname, port, origin: plain } = new URL(origin);
   const host = hostname.replace(/^\[|\]$/g, "");
   const number = Number(port || (protocol === "https:" ? 443 : 80));
   const names = (one: string) => one === host || (one.startsWith("*.") && host.endsWith(one.slice(1)));
@@ -14,7 +14,12 @@ function inEnvelope({ kind, purpose, method, origin, secrets }: Any, envelope: A
   );
   const own = (name: string) =>
     envelope.secrets.some((one: Any) => one.secret === name && one.origin === origin);
-  return found && (protocol === "https:" || envelope.plain.includes(origin)) && secrets.every(own);
+  return (
+    found &&
+    plain === origin &&
+    (protocol === "https:" || envelope.plain.includes(origin)) &&
+    secrets.every(own)
+  );
 }
 
 /** What entries may say after one another, as docs/evidence-format.md has it. */
