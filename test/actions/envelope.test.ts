@@ -35,6 +35,14 @@ test("another section beside it is refused", () => {
   );
 });
 
+test("an envelope is as risky as its widest method, whatever effects it declares", () => {
+  const text = envelope({ methods: ["GET", "DELETE"] }, {});
+  expect(problemsOf(text)).toEqual([
+    "manifest_invalid effects: method DELETE needs the effect http_delete",
+    "manifest_invalid risk.level: medium is below high, which the methods and effects of the envelope imply",
+  ]);
+});
+
 test("a built-in provider computes nothing", () => {
   expect(problemsOf(envelopeText({ provider: "builtin:http_api" }))).toEqual([
     "manifest_invalid provider: builtin:http_api needs an http section",
@@ -451,6 +459,11 @@ describe("the verification", () => {
       [seen({ target: "/admin" })],
       "an observed request is outside of the envelope: path_not_allowed",
       { kind: "none" },
+    ],
+    [
+      "a path that readers disagree on",
+      [seen({ target: "/items/%252e%252e/admin" })],
+      "an observed request is outside of the envelope: path_not_allowed",
     ],
   ])("fails for %s", (_what, effects, reason, verify = { kind: "envelope" }) => {
     const { outcome, reasons } = judged(effects, verify);
