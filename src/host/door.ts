@@ -84,7 +84,8 @@ const LONGEST_TIMER = 0x7fffffff;
 
 /**
  * Makes the door of one granted call. It performs an exact plan once, when asked for exactly that, and the requests
- * that lie inside of an envelope, as many as it allows. It answers anything else with a stable code. `onClosed` runs when the door has closed for good.
+ * that lie inside of an envelope, as many as it allows. It answers anything else with a stable code. `onClosed` runs
+ * when the door has closed for good.
  */
 export function createDoor(
   request: DoorRequest & { readonly deps: HostDeps; readonly onClosed?: () => void },
