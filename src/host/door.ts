@@ -28,6 +28,7 @@ import {
   refusalOf,
   storageRecord,
 } from "./record.ts";
+import type { Automata } from "./scrub/automata.ts";
 import { Scrubber } from "./scrub/scrubber.ts";
 
 /** What doors share; made once per gate by `createHost`. */
@@ -36,6 +37,8 @@ export interface HostDeps {
   readonly brokers: Brokers;
   /** Null when the gate has no secrets. */
   readonly secrets: SecretSource | null;
+  /** What looks for their values. */
+  readonly automata: Automata;
 }
 
 export interface DoorRequest {
@@ -151,7 +154,7 @@ class Door implements GuardedDoor {
   async close(): Promise<void> {
     this.shut("cancelled");
     await Promise.allSettled(this.underWay);
-    this.scrubber?.clear();
+    this.scrubber?.release();
     this.onClosed?.();
   }
 
@@ -194,7 +197,7 @@ class Door implements GuardedDoor {
           record.scrubbed = scrubber?.hits ?? 0;
           this.readBackHits += record.scrubbed;
           // Nothing but the answer itself is searched for it, and that has been.
-          scrubber?.clear();
+          scrubber?.release();
         }
       });
     } catch (thrown) {
@@ -229,7 +232,7 @@ class Door implements GuardedDoor {
     }
   }
 
-  /** Values are open for the length of one effect; what searches for them stays until the door closes. */
+  /** Values are open for the length of one effect; what searches for them is held until the door closes. */
   private async withSecrets<T>(
     plan: Plan,
     signal: AbortSignal,
@@ -242,7 +245,12 @@ class Door implements GuardedDoor {
     const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
     try {
       const values = sensitiveValues(plan, own, opened);
-      return await run(opened, values.length > 0 ? new Scrubber(values) : null);
+      const held = values.length > 0 ? await this.deps.automata.hold(values) : null;
+      if (signal.aborted) {
+        held?.release();
+        throw signal.reason;
+      }
+      return await run(opened, held === null ? null : new Scrubber(held));
     } finally {
       opened.secrets.release();
     }

@@ -19,6 +19,7 @@ import { type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
 import { QueueBroker } from "./queue/broker.ts";
+import { Automata } from "./scrub/automata.ts";
 import { StorageBroker } from "./storage/broker.ts";
 
 export interface HostOptions {
@@ -124,7 +125,8 @@ export function createHost(options: HostOptions = {}): Host {
     timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
   });
   const brokers: Brokers = { http, fs, database, mail, queue, storage };
-  return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
+  const automata = new Automata({ clock });
+  return new RunningHost({ clock, brokers, secrets: options.secrets ?? null, automata });
 }
 
 class RunningHost implements Host {
@@ -159,5 +161,6 @@ class RunningHost implements Host {
     const { http, fs, database, mail, queue, storage } = this.deps.brokers;
     await Promise.all([http, database, mail, queue, storage].map((broker) => broker?.close()));
     fs.close();
+    this.deps.automata.close();
   }
 }
