@@ -39,6 +39,8 @@ export interface HostDeps {
   readonly secrets: SecretSource | null;
   /** What looks for their values. */
   readonly automata: Automata;
+  /** Name of the secret with the login of the egress proxy; null without one. */
+  readonly proxySecret: string | null;
 }
 
 export interface DoorRequest {
@@ -239,7 +241,7 @@ class Door implements GuardedDoor {
     run: (opened: Opened, scrubber: Scrubber | null) => Promise<T>,
   ): Promise<T> {
     const { caller, secrets: granted } = this.request;
-    const login = plan.kind === "http" ? this.deps.brokers.http.proxySecret : null;
+    const login = plan.kind === "http" || plan.kind === "storage" ? this.deps.proxySecret : null;
     const own = login === null ? [] : [login];
     const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
     const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
@@ -270,7 +272,7 @@ class Door implements GuardedDoor {
     const { plan, limits, action, deadline } = this.request;
     const { http, fs, database, mail, queue, storage } = this.deps.brokers;
     const { signal } = this.controller;
-    const common = { limits, action, deadline, signal };
+    const common = { limits, action, deadline, signal, owner: this.owner };
     switch (plan.kind) {
       case "http": {
         const record = httpRecord(plan);
@@ -308,9 +310,13 @@ class Door implements GuardedDoor {
     scrubber: Scrubber | null,
   ): JobCredentials | null {
     if (scrubber === null) return null;
-    const { tenant, principal } = this.request.caller;
     const bindings = plan.secrets.filter(({ secret }) => names.has(secret));
-    return { bindings, secrets, scrubber, owner: JSON.stringify([tenant, principal]) };
+    return { bindings, secrets, scrubber, owner: this.owner };
+  }
+
+  private get owner(): string {
+    const { tenant, principal } = this.request.caller;
+    return JSON.stringify([tenant, principal]);
   }
 }
 

@@ -108,6 +108,7 @@ describe("the secrets of a plan", () => {
       brokers: { queue: broker } as HostDeps["brokers"],
       secrets: { open },
       automata: new Automata({ clock }),
+      proxySecret: null,
     };
     return { seen, deps };
   }
