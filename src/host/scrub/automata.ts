@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import type { Clock } from "../../core/clock.ts";
-import { Automaton, turn } from "./automaton.ts";
-import { formsOf } from "./forms.ts";
+import { Automaton } from "./automaton.ts";
+import { formsInTurns, formsOf } from "./forms.ts";
 
 export interface AutomataOptions {
   readonly clock: Clock;
@@ -32,7 +32,7 @@ interface Idle {
 
 const IDLE_MS = 30_000;
 const MOST_IDLE_BYTES = 64 * 1024 * 1024;
-/** Values of more bytes have forms that take a millisecond. */
+/** The forms of a value of more bytes take a millisecond or more. */
 const LONG = 1024;
 
 /**
@@ -154,10 +154,8 @@ export class Automata {
 async function make(values: readonly Uint8Array[]): Promise<Automaton> {
   const patterns: Uint8Array[] = [];
   try {
-    for (const value of values) {
-      patterns.push(...formsOf(value));
-      if (value.length > LONG) await turn();
-    }
+    for (const value of values)
+      patterns.push(...(value.length > LONG ? await formsInTurns(value) : formsOf(value)));
     return await Automaton.inTurns(patterns);
   } finally {
     for (const pattern of patterns) pattern.fill(0);

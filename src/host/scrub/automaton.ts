@@ -1,3 +1,5 @@
+import { turn } from "./turn.ts";
+
 /**
  * Aho-Corasick over bytes. A step follows an edge or falls back to a shorter suffix, and falls back at most once for
  * each edge followed: the other side, which chooses the text, cannot make a search slower than linear. Edges are kept
@@ -148,8 +150,3 @@ export class Automaton {
 
 /** Bytes or states that are dealt with before other calls get their turn: about a millisecond. */
 const PART = 32_768;
-
-/** Lets other calls run. */
-export function turn(): Promise<void> {
-  return new Promise((next) => setImmediate(next));
-}

@@ -1,33 +1,44 @@
+import { turn } from "./turn.ts";
+
 /**
  * The spellings in which another program may give a credential back. Each covers the whole value; base64 those of its
  * characters that no neighbour shares.
  */
 export function formsOf(value: Uint8Array): readonly Uint8Array[] {
-  const bytes = Buffer.from(value);
   const forms = new Set<string>();
-  // One character per byte, so that every form is compared and kept as bytes.
-  const add = (form: string) => forms.add(form);
-  add(bytes.toString("latin1"));
-  const hex = bytes.toString("hex");
-  add(hex);
-  add(hex.toUpperCase());
-  for (const text of base64Forms(bytes)) add(text);
-  const everyByte = hex.replace(/../g, "%$&");
-  add(everyByte);
-  add(everyByte.toUpperCase());
-  // UTF-16 in both orders, of what is UTF-8 itself.
-  const wide = Buffer.from(bytes.toString("utf8"), "utf16le");
-  add(wide.toString("latin1"));
-  add(wide.swap16().toString("latin1"));
-  // Most tokens are of characters that no writer escapes.
-  if (/^[A-Za-z0-9._-]+$/.test(bytes.toString("latin1"))) return made(forms);
-  for (const text of percentForms(bytes)) add(text);
-  const text = bytes.toString("utf8");
-  // Bytes that are no UTF-8 have no spelling in JSON or HTML of their own.
-  if (Buffer.from(text, "utf8").equals(bytes))
-    for (const form of [...jsonForms(text), ...htmlForms(text)])
-      add(Buffer.from(form, "utf8").toString("latin1"));
+  for (const family of families(value)) for (const form of family) forms.add(form);
   return made(forms);
+}
+
+/** The same, with a turn for other calls after each family: those of a long value take milliseconds together. */
+export async function formsInTurns(value: Uint8Array): Promise<readonly Uint8Array[]> {
+  const forms = new Set<string>();
+  for (const family of families(value)) {
+    for (const form of family) forms.add(form);
+    await turn();
+  }
+  return made(forms);
+}
+
+/** One character per byte, so that every form is compared and kept as bytes. */
+function* families(value: Uint8Array): Generator<Iterable<string>, void> {
+  const bytes = Buffer.from(value);
+  const latin = bytes.toString("latin1");
+  const hex = bytes.toString("hex");
+  const everyByte = hex.replace(/../g, "%$&");
+  yield [latin, hex, hex.toUpperCase(), everyByte, everyByte.toUpperCase()];
+  yield base64Forms(bytes);
+  // UTF-16 in both orders, of what is UTF-8 itself.
+  const text = bytes.toString("utf8");
+  const wide = Buffer.from(text, "utf16le");
+  yield [wide.toString("latin1"), wide.swap16().toString("latin1")];
+  // Most tokens are of characters that no writer escapes.
+  if (/^[A-Za-z0-9._-]+$/.test(latin)) return;
+  yield* percentForms(bytes);
+  // Bytes that are no UTF-8 have no spelling in JSON or HTML of their own.
+  if (!Buffer.from(text, "utf8").equals(bytes)) return;
+  for (const forms of [jsonForms, htmlForms])
+    yield [...forms(text)].map((form) => Buffer.from(form, "utf8").toString("latin1"));
 }
 
 function made(forms: ReadonlySet<string>): readonly Uint8Array[] {
@@ -74,17 +85,15 @@ const LOWER_DIGITS = Buffer.from("0123456789abcdef");
 const UPPER_DIGITS = Buffer.from("0123456789ABCDEF");
 const PERCENT_SIGN = 0x25;
 
-function percentForms(value: Buffer): string[] {
+function* percentForms(value: Buffer): Generator<readonly string[], void> {
   const own = [...new Set(value)];
   // Tables that do not differ in the bytes of this value make the same form.
   const tables = new Map(PERCENT.map((kept) => [own.map((byte) => kept[byte]).join(""), kept]));
-  const forms: string[] = [];
   for (const kept of tables.values())
     for (const digits of [UPPER_DIGITS, LOWER_DIGITS]) {
       const form = percentForm(value, kept, digits);
-      forms.push(form, form.replaceAll("%20", "+"));
+      yield [form, form.replaceAll("%20", "+")];
     }
-  return forms;
 }
 
 function percentForm(value: Buffer, kept: Uint8Array, digits: Uint8Array): string {

@@ -1,7 +1,7 @@
 import { isJsonObject, type Json } from "../../core/json.ts";
 import type { HeldAutomaton } from "./automata.ts";
-import { turn } from "./automaton.ts";
 import { ScrubStream } from "./stream.ts";
+import { turn } from "./turn.ts";
 
 /** Bytes of a text that are looked at before other calls get their turn. */
 const SLICE = 262_144;
