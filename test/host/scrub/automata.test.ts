@@ -110,23 +110,37 @@ describe("what nobody uses is overwritten", () => {
   });
 });
 
-test("a long value is made in parts, and other work runs in between", async () => {
-  const { automata } = scene();
-  // Characters that every encoder has a spelling of its own for.
-  const value = Buffer.from(Array.from(randomBytes(8192), (byte) => 0x21 + (byte % 94)));
+/** How often other work got its turn before this was done. */
+async function turnsOf(work: Promise<unknown>): Promise<number> {
   let turns = 0;
   let done = false;
-  const made = automata.hold([value]).finally(() => {
+  const ended = work.finally(() => {
     done = true;
   });
   while (!done) {
     turns += 1;
     await new Promise((next) => setImmediate(next));
   }
-  // About a million bytes of forms, twice over: inserted, then linked.
-  expect(turns).toBeGreaterThan(40);
+  await ended;
+  return turns;
+}
+
+test("patterns are inserted and linked in parts, and other work runs in between", async () => {
+  const patterns = [1, 2, 3, 4].map((first) => Buffer.alloc(60_000, randomBytes(59_999)).fill(first, 0, 1));
+  // Four to insert, and 240,000 states to link.
+  expect(await turnsOf(Automaton.inTurns(patterns))).toBeGreaterThanOrEqual(4 + 7);
+});
+
+test("a long value is spelled out in parts as well", async () => {
+  const { automata } = scene();
+  // Characters that every encoder has a spelling of its own for.
+  const value = Buffer.from(Array.from(randomBytes(8192), (byte) => 0x21 + (byte % 94)));
+  const patterns = formsOf(value);
+  const made = automata.hold([value]);
+  const [both, links] = await Promise.all([turnsOf(made), turnsOf(Automaton.inTurns(patterns))]);
+  expect(both).toBeGreaterThan(links + 10);
   const scrubber = new Scrubber(await made);
-  for (const form of formsOf(value)) {
+  for (const form of patterns) {
     const stream = scrubber.stream();
     const clean = Buffer.concat([stream.push(Buffer.concat([Buffer.from("x"), form])), stream.end()]);
     expect(clean.includes(form)).toBe(false);
