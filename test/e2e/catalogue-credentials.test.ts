@@ -183,8 +183,12 @@ beforeAll(async () => {
   operator = await WireOperator.of(gate);
 }, 120_000);
 afterAll(async () => {
-  await gate[Symbol.asyncDispose]();
-  await upstreams.close();
+  try {
+    await gate[Symbol.asyncDispose]();
+  } finally {
+    // Also when the gate did not start.
+    await upstreams.close();
+  }
 }, 60_000);
 
 /** Asks, approves what is held, and looks at all there is to see of it. */
