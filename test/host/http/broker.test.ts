@@ -258,6 +258,8 @@ describe("nothing is sent", () => {
     ["without any egress", { hosts: [] }, "host_not_allowed"],
     ["to another port", { url: "https://api.example.com:8443/" }, "port_not_allowed"],
     ["in plain text to the https port", { url: "http://api.example.com:443/" }, "port_not_allowed"],
+    ["with user information", { url: "https://user:pw@api.example.com/" }, "differs_from_plan"],
+    ["with an empty user", { url: "https://@api.example.com/" }, "differs_from_plan"],
     ["by another scheme", { url: "ftp://api.example.com/" }, "differs_from_plan"],
     ["to a url that is not in normal form", { url: "https://API.example.com/" }, "differs_from_plan"],
     ["with an authorization header", { headers: [["authorization", "Bearer x"]] }, "header_not_allowed"],
@@ -270,9 +272,22 @@ describe("nothing is sent", () => {
       await refused(hostFor(origin.port), httpPlan(changes), code, null);
     });
 
-  test("by a method that the broker does not know: operation_not_allowed", async () => {
+  test.each([
+    "CONNECT",
+    "TRACE",
+    "TRACK",
+    "DEBUG",
+    "PROPFIND",
+    "MKCOL",
+    "PURGE",
+    "PRI",
+    "get",
+    "GET /admin",
+    "GET\r\nx",
+    "",
+  ])("by a method that the broker does not know: %j", async (method) => {
     // A plan read back from storage is typed by trust; the broker looks again.
-    const plan = { ...httpPlan(), method: "CONNECT" } as unknown as HttpPlan;
+    const plan = { ...httpPlan(), method } as unknown as HttpPlan;
     await refused(hostFor(origin.port), plan, "operation_not_allowed", null);
   });
 
@@ -430,6 +445,65 @@ describe("an answer that does not end well", () => {
       ],
       code: "malformed_response",
       status: null,
+      received: 0,
+    },
+    {
+      what: "chunks and a length",
+      bytes: [
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+      ],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "two lengths",
+      bytes: ["HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "the same length twice",
+      bytes: ["HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "a list of lengths",
+      bytes: ["HTTP/1.1 200 OK\r\ncontent-length: 3, 3\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "lines that end in a line feed alone",
+      bytes: ["HTTP/1.1 200 OK\ncontent-length: 3\n\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "a folded header",
+      bytes: ["HTTP/1.1 200 OK\r\nx-a: 1\r\n 2\r\ncontent-length: 3\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "a coding of the transfer that is not chunked",
+      bytes: ["HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc"],
+      end: "end",
+      code: "malformed_response",
+      status: 200,
+      received: 0,
+    },
+    {
+      what: "more headers than node tells of",
+      bytes: [`HTTP/1.1 200 OK\r\n${"a:\r\n".repeat(1000)}content-length: 3\r\n\r\nabc`],
+      code: "malformed_response",
+      status: 200,
       received: 0,
     },
     {
