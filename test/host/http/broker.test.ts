@@ -214,6 +214,33 @@ describe("a planned request", () => {
   });
 });
 
+describe("an address in place of a name", () => {
+  const named = (address: string) => ({
+    url: `https://${address.includes(":") ? `[${address}]` : address}/`,
+    hosts: [address],
+  });
+
+  test.each([PUBLIC, "2606:2800:21f::1"])("is what the certificate must be for: %s", async (address) => {
+    const right = await kept(
+      startOrigin(issue(authority, { addresses: [address] }), (_, response) => response.end("hello")),
+    );
+    const { effect } = await perform(hostFor(right.port), httpPlan(named(address)));
+    expect([effect.error, effect.reached, effect.address]).toEqual([null, "confirmed", address]);
+  });
+
+  test.each([
+    ["another address", { addresses: ["93.184.215.15"] }],
+    ["a name", { names: ["api.example.com"] }],
+    ["the address as a name", { names: [PUBLIC] }],
+  ])("is not covered by a certificate for %s", async (_what, certified) => {
+    const wrong = await kept(
+      startOrigin(issue(authority, certified), (_, response) => response.end("reached")),
+    );
+    const { effect } = await perform(hostFor(wrong.port), httpPlan(named(PUBLIC)));
+    expect([effect.error, effect.reached]).toEqual(["tls_failed", "none"]);
+  });
+});
+
 test("names that share an address and a certificate do not share a connection", async () => {
   const both = issue(authority, { names: ["api.example.com", "other.example.com"] });
   const origin = await kept(startOrigin(both, (_, response) => response.end("hello")));
@@ -652,6 +679,21 @@ describe("a call that is over", () => {
     expect([late.effect.error, late.effect.reached]).toEqual(["deadline", "maybe"]);
     const impatient = await perform(host, httpPlan(), {}, 400);
     expect([impatient.effect.error, impatient.effect.reached]).toEqual(["deadline", "maybe"]);
+  });
+
+  test("by its deadline, however much longer the component would wait", async () => {
+    const { origin } = await silentOrigin();
+    for (const timeoutMs of [0, 60_000, 2 ** 31, 2 ** 32 - 1]) {
+      const request = { deadline: performance.now() + 300 };
+      const { effect } = await perform(hostFor(origin.port), httpPlan(), request, timeoutMs);
+      expect([timeoutMs, effect.error, effect.reached]).toEqual([timeoutMs, "deadline", "maybe"]);
+    }
+    // A limit that a timer cannot count is no limit of no time at all.
+    const quick = await kept(startOrigin(identity, (_, response) => response.end("hello")));
+    for (const timeoutMs of [2 ** 31, 2 ** 32 - 1]) {
+      const { effect } = await perform(hostFor(quick.port), httpPlan(), {}, timeoutMs);
+      expect([timeoutMs, effect.error, effect.reached]).toEqual([timeoutMs, null, "confirmed"]);
+    }
   });
 
   test("while a name is looked up or a handshake hangs: nothing was reached", async () => {
