@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
 import type { HttpEffect, ObservedEffect } from "../../../src/core/effect.ts";
 import type { HostAnswer, HttpAnswer } from "../../../src/core/host-call.ts";
 import type { HttpPlan } from "../../../src/core/plan.ts";
+import { HTTP_TIMEOUTS } from "../../../src/host/http/broker.ts";
 import { createHost, type DoorRequest, type Host, type HostOptions } from "../../../src/host/index.ts";
 import { issue, makeAuthority } from "../../certificates.ts";
 import { answer, type Origin, startOrigin, startPlainOrigin, startRawOrigin } from "../origin.ts";
@@ -638,6 +641,19 @@ describe("an answer that does not end well", () => {
       expect(Buffer.from(okOf((await perform(host)).answer).body).toString()).toBe("first");
     expect(origin.connections()).toBe(2);
   });
+});
+
+test("no phase is without a limit, and the limits are those that are documented", () => {
+  const page = readFileSync(join(import.meta.dir, "../../../docs/egress.md"), "utf8");
+  const documented = (row: string) =>
+    Number(new RegExp(`^\\| ${row} \\| (\\d+) s \\|$`, "m").exec(page)?.[1]) * 1000;
+  expect(HTTP_TIMEOUTS).toEqual({
+    dnsMs: documented("name lookup"),
+    connectMs: documented("connection, TLS handshake included"),
+    headerMs: documented("until the status line"),
+    idleMs: documented("between two pieces of the body"),
+  });
+  for (const ms of Object.values(HTTP_TIMEOUTS)) expect([ms > 0, ms <= 15_000]).toEqual([true, true]);
 });
 
 describe("a call that is over", () => {
