@@ -531,7 +531,7 @@ describe("an answer that does not end well", () => {
     },
     {
       what: "more headers than node tells of",
-      bytes: [`HTTP/1.1 200 OK\r\n${"a:\r\n".repeat(1000)}content-length: 3\r\n\r\nabc`],
+      bytes: [`HTTP/1.1 200 OK\r\ncontent-length: 3\r\n${"a:\r\n".repeat(1000)}\r\nabc`],
       code: "malformed_response",
       status: 200,
       received: 0,
