@@ -29,6 +29,22 @@ test("nobody has two turns while another one waits for its first, and each line 
   );
 });
 
+test("whose turn it is but may not go keeps it, and keeps nobody back", () => {
+  fc.assert(
+    fc.property(tenants, fc.constantFrom("a", "b", "c", "d"), (arrivals, late) => {
+      const queue = new FairQueue<{ tenant: string }>();
+      const all = new FairQueue<{ tenant: string }>();
+      const items = arrivals.map((tenant) => ({ tenant }));
+      for (const item of items) queue.push(item);
+      for (const item of items.filter(({ tenant }) => tenant !== late)) all.push(item);
+      for (let next = all.shift(); next !== undefined; next = all.shift())
+        expect(queue.shift((tenant) => tenant !== late)).toBe(next);
+      expect(queue.shift((tenant) => tenant !== late)).toBeUndefined();
+      expect(queue.items()).toEqual(items.filter(({ tenant }) => tenant === late));
+    }),
+  );
+});
+
 test("what is removed does not come, and the count is what comes", () => {
   fc.assert(
     fc.property(tenants, fc.func(fc.boolean()), (arrivals, isRemoved) => {
