@@ -1,5 +1,5 @@
+import { FairQueue } from "../core/fair-queue.ts";
 import type { Execution } from "./execution.ts";
-import { FairQueue } from "./fair-queue.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import { Place } from "./place.ts";
 import type { RunnerProcess } from "./runner-process.ts";

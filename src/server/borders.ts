@@ -1,4 +1,4 @@
-import { loadPostgresParser } from "../actions/index.ts";
+import { StatementReader } from "../actions/index.ts";
 import type { Connections } from "../core/plan/connections.ts";
 import type { Host } from "../host/index.ts";
 import { type ConfiguredParties, configuredParties } from "./anchor-parties.ts";
@@ -14,21 +14,20 @@ export interface Borders {
   readonly connections: Connections;
   readonly secrets: { close(): void };
   readonly host: Host;
+  /** What calls reach of databases is read by it first. */
+  readonly statements: StatementReader;
   readonly parties: ConfiguredParties;
 }
 
 /** Opens what the configuration lets a gate reach: folders, connections, secrets, the brokers of all of them. */
-export async function openBorders(
-  { dir, config, identity, report }: StartOptions,
-  opened: Opened,
-): Promise<Borders> {
+export function openBorders({ dir, config, identity, report }: StartOptions, opened: Opened): Borders {
   const fsRoots = fileRoots(config, dir);
   const connections = readConnections(config.connections, dir);
   const secrets = openSecrets(config, dir, identity, report);
   opened.add(() => secrets.close());
-  const databases = [...connections.database.values()];
-  if (databases.some(({ target }) => target.engine === "postgresql")) await loadPostgresParser();
+  const statements = new StatementReader();
+  opened.add(() => statements.close());
   const host = openHost(config, dir, fsRoots, connections, secrets);
   opened.add(() => host.close());
-  return { fsRoots, connections, secrets, host, parties: configuredParties(dir, config) };
+  return { fsRoots, connections, secrets, host, statements, parties: configuredParties(dir, config) };
 }

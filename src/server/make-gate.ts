@@ -53,6 +53,7 @@ export function makeGate(
     ledger,
     reader,
     registry,
+    statements: borders.statements,
     policy,
     sandbox,
     host: borders.host,

@@ -75,7 +75,7 @@ async function assemble(options: StartOptions, opened: Opened): Promise<RunningS
   const runners = openSandbox(config, report);
   opened.addOpening(runners, (sandbox) => sandbox.close());
   const { registry, policy } = await readRules(options, at);
-  const borders = await openBorders(options, opened);
+  const borders = openBorders(options, opened);
   const listeners: Listeners = { fatal: options.onFatal, anchoring: null };
   const opening = openLedger(options, at, listeners);
   opened.addOpening(opening, (ledger) => ledger.close());

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { FairQueue } from "../../src/sandbox/fair-queue.ts";
+import { FairQueue } from "../../src/core/fair-queue.ts";
 import { RunnerGroup } from "../../src/sandbox/group.ts";
 import type { Place } from "../../src/sandbox/place.ts";
 

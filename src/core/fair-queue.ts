@@ -4,8 +4,8 @@ export interface Waiting {
 }
 
 /**
- * Calls that wait, in a line for each tenant: the lines take turns, so that one tenant's thousand calls keep another's
- * single one waiting for as long as one call, not for a thousand.
+ * What waits, in a line for each tenant: the lines take turns, so that one tenant's thousand keep another's single
+ * one waiting for as long as one, not for a thousand.
  */
 export class FairQueue<T extends Waiting> {
   /** In the order of their next turns; none is empty. */
