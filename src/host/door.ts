@@ -29,6 +29,7 @@ import {
   refusalOf,
   storageRecord,
 } from "./record.ts";
+import type { Automata } from "./scrub/automata.ts";
 import type { Scrubber } from "./scrub/scrubber.ts";
 import { Scrubbers } from "./scrub/scrubbers.ts";
 
@@ -38,6 +39,10 @@ export interface HostDeps {
   readonly brokers: Brokers;
   /** Null when the gate has no secrets. */
   readonly secrets: SecretSource | null;
+  /** What looks for their values. */
+  readonly automata: Automata;
+  /** Name of the secret with the login of the egress proxy; null without one. */
+  readonly proxySecret: string | null;
 }
 
 export interface DoorRequest {
@@ -153,7 +158,7 @@ class Door implements GuardedDoor {
   async close(): Promise<void> {
     this.shut("cancelled");
     await Promise.allSettled(this.underWay);
-    this.scrubbers.clear();
+    this.scrubbers.release();
     this.onClosed?.();
   }
 
@@ -229,14 +234,20 @@ class Door implements GuardedDoor {
     run: (opened: Opened, scrubber: Scrubber | null) => Promise<T>,
   ): Promise<T> {
     const { caller, secrets: granted } = this.request;
-    const login =
-      plan.kind === "http" || plan.kind === "envelope" ? this.deps.brokers.http.proxySecret : null;
+    const { kind } = plan;
+    const dials = kind === "http" || kind === "storage" || kind === "envelope";
+    const login = dials ? this.deps.proxySecret : null;
     const own = login === null ? [] : [login];
     const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
     const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
     try {
       const values = sensitiveValues(plan, own, opened);
-      return await run(opened, this.scrubbers.of(values));
+      const held = values.length > 0 ? await this.deps.automata.hold(values) : null;
+      if (signal.aborted) {
+        held?.release();
+        throw signal.reason;
+      }
+      return await run(opened, held === null ? null : this.scrubbers.of(held));
     } finally {
       opened.secrets.release();
     }
@@ -265,7 +276,7 @@ class Door implements GuardedDoor {
     const { limits, action, deadline } = this.request;
     const { fs, database, mail, queue, storage } = this.deps.brokers;
     const { signal } = this.controller;
-    const common = { limits, action, deadline, signal };
+    const common = { limits, action, deadline, signal, owner: this.owner };
     switch (plan.kind) {
       case "http": {
         const record = httpRecord(plan);
@@ -311,9 +322,13 @@ class Door implements GuardedDoor {
     scrubber: Scrubber | null,
   ): JobCredentials | null {
     if (scrubber === null) return null;
-    const { tenant, principal } = this.request.caller;
     const bindings = plan.secrets.filter(({ secret }) => names.has(secret));
-    return { bindings, secrets, scrubber, owner: JSON.stringify([tenant, principal]) };
+    return { bindings, secrets, scrubber, owner: this.owner };
+  }
+
+  private get owner(): string {
+    const { tenant, principal } = this.request.caller;
+    return JSON.stringify([tenant, principal]);
   }
 }
 

@@ -1,5 +1,6 @@
-import { createHash } from "node:crypto";
 import type { Json } from "../../core/json.ts";
+import type { HeldAutomaton } from "./automata.ts";
+import type { Automaton } from "./automaton.ts";
 import { Scrubber } from "./scrubber.ts";
 
 /**
@@ -7,16 +8,17 @@ import { Scrubber } from "./scrubber.ts";
  * changed between two of them is looked for in both forms to the end.
  */
 export class Scrubbers {
-  private readonly known = new Map<string, Scrubber>();
+  private readonly known = new Map<Automaton, Scrubber>();
 
-  /** Null when there is nothing to look for. */
-  of(values: readonly Uint8Array[]): Scrubber | null {
-    if (values.length === 0) return null;
-    const hash = createHash("sha256");
-    for (const value of values) hash.update(`${value.length} `).update(value);
-    const key = hash.digest("hex");
-    const scrubber = this.known.get(key) ?? new Scrubber(values);
-    this.known.set(key, scrubber);
+  /** Takes over what is held: one automaton is held once, until {@link release}. */
+  of(held: HeldAutomaton): Scrubber {
+    const known = this.known.get(held.automaton);
+    if (known !== undefined) {
+      held.release();
+      return known;
+    }
+    const scrubber = new Scrubber(held);
+    this.known.set(held.automaton, scrubber);
     return scrubber;
   }
 
@@ -36,7 +38,7 @@ export class Scrubbers {
     return [...this.known.values()].reduce((clean, scrubber) => scrubber.line(clean, cut), value);
   }
 
-  clear(): void {
-    for (const scrubber of this.known.values()) scrubber.clear();
+  release(): void {
+    for (const scrubber of this.known.values()) scrubber.release();
   }
 }
