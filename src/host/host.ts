@@ -101,7 +101,7 @@ export function createHost(options: HostOptions = {}): Host {
     dial,
     authorities,
     listeners: options.listeners ?? (() => []),
-    dnsMs: HTTP_TIMEOUTS.dnsMs,
+    dnsMs: options.timeouts?.dnsMs ?? HTTP_TIMEOUTS.dnsMs,
   });
   const mail = new MailBroker({
     clock,

@@ -110,6 +110,8 @@ describe("an endpoint is refused", () => {
         ...["prefer", "require", "allow", "starttls", "verify-ca", "", "OFF"].map((one) => `tls = "${one}"`),
         ...["plain", "none", "smtp", ""].map((one) => `start = "${one}"`),
         'url = "x://gate:hunter2@h"',
+        'engine = "mysql"',
+        'engine = "mariadb"',
         'password = "hunter2"',
         'secret_access_key = "hunter2"',
       ])

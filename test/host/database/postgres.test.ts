@@ -373,11 +373,20 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
 
   test("what the environment says of databases changes nothing, without a secret either", async () => {
     const before = { ...process.env };
-    Object.assign(process.env, {
+    const said: Readonly<Record<string, string>> = {
       PGPASSWORD: PASSWORD,
       PGUSER: "postgres",
+      PGUSERNAME: "postgres",
+      PGHOST: "127.0.0.2",
+      PGPORT: "1",
+      PGDATABASE: "template1",
+      PGSSLMODE: "disable",
+      PGOPTIONS: "-c default_transaction_read_only=off",
       DATABASE_URL: "postgres://127.0.0.1:1/x",
-    });
+      POSTGRES_URL: "postgres://127.0.0.1:1/x",
+      TLS_DATABASE_URL: "postgres://127.0.0.1:1/x",
+    };
+    Object.assign(process.env, said);
     try {
       expect(rowsOf(await read("select current_user::text as me"))).toEqual([{ me: "gate" }]);
       const wrong = await perform({ statement: "select 1 as x" }, { secret: "WRONG" });
@@ -385,8 +394,9 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
       const without = await perform({ statement: "select 1 as x" }, { secret: null });
       expect(code(without)).toBe("authentication_failed");
     } finally {
-      for (const name of ["PGPASSWORD", "PGUSER", "DATABASE_URL"])
-        if (before[name] === undefined) Reflect.deleteProperty(process.env, name);
+      for (const name of Object.keys(said))
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
     }
   });
 
