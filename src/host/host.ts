@@ -94,7 +94,6 @@ export function createHost(options: HostOptions = {}): Host {
   });
   const connections = options.connections ?? NO_CONNECTIONS;
   const self = options.self ?? selfCommand;
-  const database = new DatabaseBroker({ clock, connections: connections.database, self });
   const endpoints = new Endpoints({
     clock,
     resolve,
@@ -103,6 +102,7 @@ export function createHost(options: HostOptions = {}): Host {
     listeners: options.listeners ?? (() => []),
     dnsMs: options.timeouts?.dnsMs ?? HTTP_TIMEOUTS.dnsMs,
   });
+  const database = new DatabaseBroker({ clock, endpoints, connections: connections.database, self });
   const mail = new MailBroker({
     clock,
     random: options.random ?? systemRandom,

