@@ -124,3 +124,22 @@ export function execute(ptr: usize, len: usize): usize {
   return ok(ascii('{"ok":true}'));
 }
 `;
+
+/** Calls itself twice, to a depth that no stack minds and a number of calls that no clock lives to see. */
+export const RECURSES = `
+let sum: u32 = 0;
+function twice(depth: u32): void {
+  sum++;
+  if (depth == 0) return;
+  twice(depth - 1);
+  twice(depth - 1);
+}
+export function execute(ptr: usize, len: usize): usize { twice(200); return sum; }
+`;
+
+/** Writes to the log for ever. */
+export const LOGS_FOREVER = `
+@external("latchgate:provider/io-log@0.1.0", "log-info")
+declare function info(message: usize, len: usize): void;
+export function execute(ptr: usize, len: usize): usize { for (;;) info(0, 16); return 0; }
+`;
