@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import pins from "../../providers/digests.json" with { type: "json" };
 import { fsText, httpText } from "../actions/manifests.ts";
 import { digestOf, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
 import { buildComponent, buildComponentFromText } from "../sandbox/build-component.ts";
@@ -128,7 +129,13 @@ beforeAll(async () => {
       policy: openPolicy(undefined, { actions: ids }),
       actions: Object.fromEntries(ids.map((id) => [`${id}.yaml`, id === "other_file" ? file : http(id)])),
       components: [...components.values()],
-      files: { "src/a.txt": "a", "src/other.txt": "not for agents" },
+      files: {
+        "src/a.txt": "a",
+        "src/other.txt": "not for agents",
+        // What would stand in for the built-in component, were it looked for by name, or by digest.
+        ".latchgate/providers/fs.wasm": components.get("traps") ?? "",
+        [`.latchgate/providers/${pins.fs.slice("sha256:".length)}.wasm`]: components.get("traps") ?? "",
+      },
     }),
   );
   agent = await WireAgent.connect(gate.clientSocket);
@@ -182,6 +189,12 @@ test("a component that loops for ever ends with its fuel, with a receipt, and it
   expect(body).toMatchObject({ status: "failed", dispatched: "no", failure: "fuel_exhausted" });
   expect(body.runtime.fuel_consumed).toBe(200_000);
   expect((await agent.execute("fs_read", { path: "src/a.txt" })).status).toBe(200);
+});
+
+test("a file beside the components does not stand in for a built-in one", async () => {
+  const done = await agent.execute("fs_read", { path: "src/a.txt" });
+  expect([done.status, done.body.output]).toEqual([200, expect.objectContaining({ text: "a" })]);
+  expect((await agent.receipt(done.body.receipt_id)).body).toMatchObject({ provider_module_digest: pins.fs });
 });
 
 test("a component that traps leaves a receipt, and can trap again", async () => {

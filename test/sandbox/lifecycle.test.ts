@@ -188,10 +188,16 @@ describe("closing", () => {
     await expect(run(closing, digest)).rejects.toMatchObject({ code: "sandbox_closed" });
   });
 
-  test("an unknown component is an error, not an outcome", async () => {
+  test("an unknown component is an error, not an outcome, each time and for nobody else", async () => {
     sandbox = await openSandbox();
-    const digest = `sha256:${"0".repeat(64)}`;
-    await expect(run(sandbox, digest)).rejects.toMatchObject({ code: "component_unknown" });
+    const known = await admit(sandbox, ASKS);
+    const unknown = `sha256:${"0".repeat(64)}`;
+    const door = new ScriptedDoor();
+    for (let again = 0; again < 2; again++) {
+      await expect(run(sandbox, unknown, { door })).rejects.toMatchObject({ code: "component_unknown" });
+      expect(await run(sandbox, known)).toMatchObject({ status: "ok" });
+    }
+    expect(door.asked).toEqual([]);
   });
 });
 
