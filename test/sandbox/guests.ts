@@ -64,6 +64,20 @@ export function execute(ptr: usize, len: usize): usize {
 `;
 }
 
+/** Writes to so many MiB of its memory and then asks the host, once. */
+export function asksWith(megabytes: number): string {
+  return `
+import { ascii, ok } from "../lib/abi";
+${IO_HTTP}
+export function execute(ptr: usize, len: usize): usize {
+  const at = <usize>memory.grow(${megabytes} * 16) * 65536;
+  memory.fill(at, 1, ${megabytes} * 1048576);
+  get("https://api.example.com/");
+  return ok(ascii('{"ok":true}'));
+}
+`;
+}
+
 /** Answers with a JSON string of so many characters. */
 export function answersLength(length: number): string {
   return `

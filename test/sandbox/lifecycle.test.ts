@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sandbox } from "../../src/sandbox/index.ts";
-import { answers, asksFor, SPINS } from "./guests.ts";
+import { answers, asksFor, asksWith, SPINS } from "./guests.ts";
 import {
   admit,
   held,
@@ -143,6 +143,26 @@ describe("cancelling", () => {
     expect(await run(sandbox, digest)).toMatchObject({ status: "ok" });
     expect(sandbox.stats().lost).toBe(0);
   });
+
+  test("leaves nothing of the guest that waited: its memory is free again", async () => {
+    sandbox = await openSandbox({ runners: 1 });
+    const opened = sandbox;
+    const digest = await admit(sandbox, asksWith(32));
+    for (let i = 0; i < 64; i++) {
+      const { asked, script } = silence();
+      const controller = new AbortController();
+      const outcome = run(sandbox, digest, { door: new ScriptedDoor(script), signal: controller.signal });
+      await asked;
+      controller.abort();
+      expect(await outcome).toMatchObject({ status: "cancelled" });
+      await until(() => opened.stats().runners.every(({ inFlight }) => inFlight === 0));
+    }
+    const { pid } = sandbox.stats().runners.find(({ group }) => group === "builtin") ?? {};
+    const [, most] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
+    // Together they wrote to 2 GiB.
+    expect(Number(most)).toBeLessThan(1_048_576);
+    expect(sandbox.stats().lost).toBe(0);
+  }, 60_000);
 
   test("ends a call that spins, with its runner", async () => {
     sandbox = await openSandbox({ runners: 1 });
