@@ -153,6 +153,7 @@ async function buildAll(): Promise<ReadonlyMap<string, Uint8Array>> {
   const typed = TASK_SCRIPT.replace("execute(text)", "execute(text: string): string");
   const components = new Map([["script", await built(typed)]]);
   if (hasClang) components.set("c", await cGuest(HOSTILE_C));
+  components.set("forgets", await buildComponent(guests.FORGETS));
   for (const [id, [, build]] of Object.entries(SINGLE)) components.set(id, await build());
   for (const [name, like] of Object.entries(ENDLESS))
     components.set(`endless_${name}`, components.get(like) ?? new Uint8Array());
@@ -256,6 +257,13 @@ describe("a component of its own", () => {
     test(`${id} ${does}: ${code}`, async () => {
       for (let again = 0; again < 2; again++) await endsAs(await agent.execute(id, { do: "it" }), code);
     });
+});
+
+test("a component that wants to remember starts afresh with each call, one after the other and together", async () => {
+  const call = () => agent.execute("forgets", { do: "it" });
+  const answers = [await call(), await call(), ...(await Promise.all(Array.from({ length: 8 }, call)))];
+  // It came to its end, and asked for nothing: had it found anything, it would have trapped.
+  expect(answers.map(({ body }) => body.failure)).toEqual(answers.map(() => "no_effect"));
 });
 
 test("what has fuel without end ends at its deadline", async () => {

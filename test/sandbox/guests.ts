@@ -64,6 +64,19 @@ export function execute(ptr: usize, len: usize): usize {
 `;
 }
 
+/** Traps unless it is the first call of its instance, by a global and by memory. */
+export const FORGETS = `
+import { ascii, ok } from "../lib/abi";
+let count: u32 = 0;
+const cell = memory.data(4);
+export function execute(ptr: usize, len: usize): usize {
+  count++;
+  store<u32>(cell, load<u32>(cell) + 1);
+  if (count != 1 || load<u32>(cell) != 1) unreachable();
+  return ok(ascii('{"ok":true}'));
+}
+`;
+
 /** Writes to so many MiB of its memory and then asks the host, once. */
 export function asksWith(megabytes: number): string {
   return `
