@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { BINARY, openPolicy, startGate } from "../gate-process.ts";
@@ -8,6 +8,7 @@ import { admit, ENDLESS, openSandbox, respond, run, ScriptedDoor, until } from "
 import { WireAgent } from "../wire-client.ts";
 import { fetchEgress, UNLIMITED } from "./calls.ts";
 import { BenchChild } from "./child.ts";
+import { cpuMs } from "./gate-cpu.ts";
 import { load } from "./runner-speed.ts";
 import { UPSTREAM_HOST } from "./upstream.ts";
 
@@ -28,8 +29,10 @@ interface Quantiles {
 }
 
 export interface Isolation {
-  /** Milliseconds from the first request to the last answer, each time. */
-  readonly together: readonly number[];
+  /** Of the minute before: above a few tenths somebody else was measured too. */
+  readonly loadAverage: number;
+  /** Each time, milliseconds from the first request to the last answer, and of the processor's time in the gate. */
+  readonly together: readonly { readonly wallMs: number; readonly cpuMs: number }[];
   readonly loops: readonly LoopRow[];
   readonly neighbours: {
     /** Beside nothing, and beside loops, one after the other, in their own runner. */
@@ -50,6 +53,7 @@ const MEASURED_MS = 4000;
 
 export async function measureIsolation(): Promise<Isolation> {
   return {
+    loadAverage: loadavg()[0] ?? Number.NaN,
     together: await measureTogether(),
     loops: await measureLoops(),
     neighbours: await measureNeighbours(),
@@ -57,7 +61,7 @@ export async function measureIsolation(): Promise<Isolation> {
 }
 
 /** Calls at once through the gate, to a service that answers each after a second. */
-async function measureTogether(): Promise<readonly number[]> {
+async function measureTogether(): Promise<Isolation["together"]> {
   const folder = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
   try {
     const caFile = join(folder, "ca.pem");
@@ -75,11 +79,12 @@ async function measureTogether(): Promise<readonly number[]> {
       });
       if (status !== 200) throw new Error(`a call was answered with ${status}: ${text}`);
     };
-    const times: number[] = [];
+    const times: { wallMs: number; cpuMs: number }[] = [];
     for (let round = 0; round < ROUNDS; round++) {
+      const used = cpuMs([gate.pid]);
       const began = performance.now();
       await Promise.all(Array.from({ length: CALLS }, fetchOnce));
-      times.push(performance.now() - began);
+      times.push({ wallMs: performance.now() - began, cpuMs: cpuMs([gate.pid]) - used });
     }
     return times;
   } finally {
@@ -167,11 +172,11 @@ function quantiles(times: number[]): Quantiles {
 }
 
 /** The figures as text, for the console. */
-export function isolationReport({ together, loops, neighbours }: Isolation): string {
+export function isolationReport({ loadAverage, together, loops, neighbours }: Isolation): string {
   const { quiet, beside } = neighbours;
   const ms = (value: number) => value.toFixed(2);
   return [
-    `${CALLS} calls at once through the gate, to an HTTPS service that answers after ${UPSTREAM_MS} ms: ${together.map((time) => `${Math.round(time)} ms`).join(", ")}`,
+    `${CALLS} calls at once through the gate, to an HTTPS service that answers after ${UPSTREAM_MS} ms: ${together.map(({ wallMs, cpuMs }) => `${Math.round(wallMs)} ms (gate CPU ${Math.round(cpuMs)} ms)`).join(", ")}; load average ${loadAverage.toFixed(1)} before`,
     `guests that never end, ${LOOPS} of each, with a deadline of ${DEADLINE_MS} ms; milliseconds past it, and until their runner is free:`,
     ...loops.map(
       ({ name, outcome, released, killed }) =>
