@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { rootCertificates } from "node:tls";
 import { sha256Hex } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -18,7 +17,7 @@ import { exchange, type Incoming } from "./exchange.ts";
 import { inject, type Request } from "./inject.ts";
 import { findLocalTarget, type ListenerAddress, type LocalTarget, reachesListener } from "./local-egress.ts";
 import { Pins } from "./pins.ts";
-import type { EgressProxy, ProxyRoute } from "./proxy.ts";
+import type { ProxyRoute, ProxyRoutes } from "./proxy.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
 import type { Resolve } from "./resolver.ts";
 import { within } from "./within.ts";
@@ -46,7 +45,7 @@ export interface HttpBrokerDeps {
   readonly listeners: () => readonly ListenerAddress[];
   readonly timeouts: HttpTimeouts;
   /** Null to dial targets directly. */
-  readonly proxy: EgressProxy | null;
+  readonly proxy: ProxyRoutes | null;
 }
 
 export interface HttpJob {
@@ -99,11 +98,6 @@ export class HttpBroker {
     return within(job.timeoutMs, late, job.signal, (signal) => this.send(job, url, signal));
   }
 
-  /** Name of the secret that the proxy asks for; null without one. */
-  get proxySecret(): string | null {
-    return this.deps.proxy?.secret ?? null;
-  }
-
   stats(): ConnectionStats {
     return this.pool.stats();
   }
@@ -134,7 +128,9 @@ export class HttpBroker {
     record.address = target.pinned;
     const { credentials } = job;
     const dial = { ...target.dial, owner: credentials?.owner ?? "" };
-    const route = target.local ? null : await this.route(credentials, signal);
+    const { proxy } = this.deps;
+    const route =
+      target.local || proxy === null ? null : await proxy.route(credentials?.secrets ?? null, signal);
     // Before a connection is opened: what no place can carry is refused without a trace on the network.
     const outgoing = request(plan, url, credentials);
     const connection = await this.connect(url, dial, route, signal);
@@ -194,18 +190,6 @@ export class HttpBroker {
   private pin(host: string, signal: AbortSignal): Promise<string> {
     const late = new HostFailure("dns_failed", "name was not resolved in time");
     return within(this.deps.timeouts.dnsMs, late, signal, (inner) => this.pins.pin(host, inner));
-  }
-
-  /** The operator's proxy, when there is one. Its address is not judged: it is often a private one. */
-  private async route(credentials: JobCredentials | null, signal: AbortSignal): Promise<ProxyRoute | null> {
-    const { proxy, resolve, timeouts } = this.deps;
-    if (proxy === null) return null;
-    const late = new HostFailure("dns_failed", "the proxy's name was not resolved in time");
-    const found = async (inner: AbortSignal) => (await resolve(proxy.host, inner))[0]?.address;
-    const address = isIP(proxy.host) === 0 ? await within(timeouts.dnsMs, late, signal, found) : proxy.host;
-    if (address === undefined) throw new HostFailure("dns_failed", "the proxy's name has no address");
-    const login = proxy.secret === null ? null : (credentials?.secrets.bytes(proxy.secret) ?? null);
-    return { address, port: proxy.port, login };
   }
 
   private async connect(
