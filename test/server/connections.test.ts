@@ -24,6 +24,13 @@ password_secret = "ORDERS_PASSWORD"
 ca_file = "ca.pem"
 `;
 
+/** One of each kind beside databases, as small as it may be. */
+const OTHERS = {
+  smtp: '[[smtp]]\nname = "a"\nhost = "h.example"\nfrom = "ann@example.com"\n',
+  amqp: '[[amqp]]\nname = "a"\nhost = "h.example"\nuser = "gate"\n',
+  s3: '[[s3]]\nname = "a"\nhost = "h.example"\naccess_key_id = "k"\nsecret_key_secret = "S3_KEY"\n',
+};
+
 test("an endpoint has its facts, the name of its secret and its authorities, and no credential", () => {
   expect(read(ORDERS).database.get("orders")).toEqual({
     target: {
@@ -94,6 +101,17 @@ describe("an endpoint is refused", () => {
     expect(connectionsSchema.safeParse(parse(ORDERS)).success).toBe(true);
   });
 
+  for (const [kind, toml] of Object.entries(OTHERS))
+    test(`of kind ${kind} without a host, with more than one in its place, or under a name that is taken`, () => {
+      expect(() => read(toml)).not.toThrow();
+      for (const host of ["not a host", "https://h.example/", "h.example:25", "user:pass@h.example", ""])
+        expect([host, safe(toml.replace('"h.example"', JSON.stringify(host)))]).toEqual([host, false]);
+      expect(safe(toml.replace('host = "h.example"\n', ""))).toBe(false);
+      expect(() => read(`${toml}\n${toml}`)).toThrow(
+        expect.objectContaining({ code: "config_invalid", message: expect.stringContaining("taken twice") }),
+      );
+    });
+
   const ENTRIES: Readonly<Record<string, string>> = {
     database: ORDERS,
     smtp: '[[smtp]]\nname = "a"\nhost = "h"\nfrom = "gate@example.com"\n',
@@ -153,3 +171,5 @@ secret_key_secret = "S3_SECRET"
   expect(queue.get("a")?.server).toMatchObject({ tls: "verify", port: 5671 });
   expect(storage.get("a")?.endpoint).toMatchObject({ tls: "verify", port: 443 });
 });
+
+const safe = (toml: string) => connectionsSchema.safeParse(parse(toml)).success;
