@@ -69,7 +69,10 @@ const envelope = closed({
   /** Most requests. */
   calls: integer,
   /** Each request is of one of them with its host (exact, or below `*.example.com`), its method and its port. */
-  targets: list(closed({ hosts: list(text(255)), methods: list(name), ports: list(integer) })),
+  targets: list(
+    closed({ hosts: list(text(255), 16), methods: list(name, 16), ports: list(integer, 16) }),
+    16,
+  ),
   /** Origins that may be spoken to without TLS. */
   plain: list(text(512)),
   secrets: list(closed({ secret: name, origin: text(512) })),
@@ -312,7 +315,7 @@ export interface Envelope {
 }
 
 const everyEntry = {
-  v: shaped<1>({ const: 1 }, (value, at) => (value === 1 ? null : `${at}: not 1`)),
+  v: shaped<1>({ const: 1 }, (value, at) => (value === 1 ? null : `${at}: not 1`), "1"),
   log: id,
   seq: integer,
   id,
@@ -321,7 +324,10 @@ const everyEntry = {
 };
 
 /** Whole payloads by type: envelope and body in one closed object. */
-export const PAYLOADS: ReadonlyMap<string, Schema<unknown>> = new Map(
+export const PAYLOADS: ReadonlyMap<
+  string,
+  Schema<unknown> & { readonly members: Readonly<Record<string, Schema<unknown>>> }
+> = new Map(
   Object.entries(BODIES).map(([type, body]) => [
     type,
     closed({ ...everyEntry, type: oneOf(type), ...(body.members as Record<string, Schema<unknown>>) }),

@@ -2,10 +2,15 @@ import { hostMatches, parseTargetUrl, UrlError } from "../../core/url.ts";
 import type { EntryPayload } from "../entry/entry.ts";
 
 type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>["granted"];
-export type GrantedEnvelope = Extract<Granted, { readonly envelope: unknown }>["envelope"];
+type GrantedEnvelope = Extract<Granted, { readonly envelope: unknown }>["envelope"];
 
 type Effects = Extract<EntryPayload, { readonly type: "call.receipt" }>["effects"];
 type HttpEffect = Extract<Effects[number], { readonly kind: "http" }>;
+
+/** Null for an exact plan. */
+export function envelopeOf(granted: Granted): GrantedEnvelope | null {
+  return "envelope" in granted ? granted.envelope : null;
+}
 
 /**
  * Whether a request lies in a granted envelope, as far as the log tells: host, method and port of one of its targets,
@@ -28,8 +33,9 @@ export function isInsideEnvelope(effect: HttpEffect, envelope: GrantedEnvelope):
   );
 }
 
-/** Whether no more requests reached anything than the envelope has. */
-export function countsInside(effects: Effects, { calls }: GrantedEnvelope): boolean {
+/** Whether no more requests reached anything than the envelope of the grant has; of an exact plan it says nothing. */
+export function countsInside(effects: Effects, granted: Granted): boolean {
+  const { calls } = envelopeOf(granted) ?? { calls: Number.POSITIVE_INFINITY };
   return effects.filter(({ reached }) => reached !== "none").length <= calls;
 }
 
