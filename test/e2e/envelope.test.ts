@@ -53,7 +53,7 @@ interface Asked {
 const ACTIONS = ["compute", "compute_held", "compute_wild", "compute_expect"];
 
 beforeAll(async () => {
-  component = await scriptGuest(COMPONENT);
+  component = await scriptGuest(COMPONENT, { interfaces: ["io-http"] });
   upstream = await startUpstream({
     "/items/moved": (socket) => answer(socket, 302, "", ["location: https://evil.example/"]),
     "/items/echo": (socket, request) => answer(socket, 200, request.raw),
