@@ -7,32 +7,21 @@ import { readTrust } from "../../src/ledger/verify/trust.ts";
 import { verifyLedger } from "../independent/verify.ts";
 import { payloadOf, readRows, withDatabase } from "./forge.ts";
 import { approval, approved, grant, hold, policy, receipt } from "./said.ts";
-import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
+import { type Said, type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
 let log: ScratchLog;
 const id = (n: number) => `01a205ba-0000-7000-8000-00000000000${n}`;
-beforeAll(async () => {
-  log = scratchLog();
-  const proof = (n: number) => ({
-    cause: { kind: "proof", proof: String(n).repeat(64), approval_id: null, idempotency: null },
-  });
-  for (const said of [
-    policy(null, "ours"),
-    grant("ours", { ...proof(1), grant_id: id(1) }),
-    grant("ours", { ...proof(2), grant_id: id(2) }),
-    receipt({ grant_id: id(1), receipt_id: id(3) }),
-    receipt({ grant_id: id(2), receipt_id: id(4) }),
-    hold(),
-    approval("B", 1),
-    // Open, and by an approval.
-    approved(["B"]),
-  ])
-    await log.writer.run([task("say", said)]);
+
+/** A log that says these things under a policy, with the table of grants that follows from it. */
+async function told(said: readonly Said[], prepare = "SELECT 1"): Promise<ScratchLog> {
+  const log = scratchLog();
+  for (const one of [policy(null, "ours"), ...said]) await log.writer.run([task("say", one)]);
   log.writer.close();
   withDatabase(log.ledger, (db) => {
+    db.run(prepare);
     for (const body of readRows(log.ledger).map(payloadOf)) {
       const values = (...names: readonly string[]) =>
-        names.map((name) => (body[name] ?? null) as string | number);
+        names.map((name) => (body[name] ?? null) as string | number); // columns of the table
       if (body.type === "call.granted")
         db.run(
           "INSERT INTO grants (grant_id, seq, session_id, principal, approval_id) VALUES (?, ?, ?, ?, ?)",
@@ -43,11 +32,29 @@ beforeAll(async () => {
         );
       if (body.type === "call.receipt")
         db.run(
-          "UPDATE grants SET receipt_id = ?, receipt_seq = ? WHERE grant_id = ?",
+          "UPDATE grants SET receipt_id = ?, receipt_seq = ? WHERE grant_id = ? AND receipt_id IS NULL",
           values("receipt_id", "seq", "grant_id"),
         );
     }
   });
+  return log;
+}
+
+const byProof = (n: number) => ({
+  cause: { kind: "proof", proof: String(n).repeat(64), approval_id: null, idempotency: null },
+  grant_id: id(n),
+});
+beforeAll(async () => {
+  log = await told([
+    grant("ours", byProof(1)),
+    grant("ours", byProof(2)),
+    receipt({ grant_id: id(1), receipt_id: id(3) }),
+    receipt({ grant_id: id(2), receipt_id: id(4) }),
+    hold(),
+    approval("B", 1),
+    // Open, and by an approval.
+    approved(["B"]),
+  ]);
 });
 afterAll(() => log.remove());
 
@@ -104,3 +111,57 @@ test.each([
   expect(Object.keys(shipped.damage)).toEqual(["side_table"]);
   expect(independent).toMatchObject({ verdict: "damaged", exit_code: 13 });
 });
+
+/** As the gate's own schema would not have it. */
+const LOOSE = `CREATE TABLE loose AS SELECT * FROM grants; DROP TABLE grants; ALTER TABLE loose RENAME TO grants`;
+const once = [hold(), approval("B", 1)];
+const AGAIN: readonly (readonly [what: string, said: readonly Said[]])[] = [
+  [
+    "a grant id",
+    [
+      grant("ours", byProof(1)),
+      receipt({ grant_id: id(1), receipt_id: id(3) }),
+      grant("ours", { ...byProof(2), grant_id: id(1) }),
+      receipt({ grant_id: id(1), receipt_id: id(4) }),
+    ],
+  ],
+  [
+    "a receipt id",
+    [
+      grant("ours", byProof(1)),
+      receipt({ grant_id: id(1) }),
+      grant("ours", byProof(2)),
+      receipt({ grant_id: id(2) }),
+    ],
+  ],
+  [
+    "an approval id",
+    [
+      ...once,
+      approved(["B"]),
+      receipt(),
+      ...once,
+      approvedAs(id(9)),
+      receipt({ grant_id: id(9), receipt_id: id(4) }),
+    ],
+  ],
+];
+function approvedAs(grant_id: string): Said {
+  const { type, body } = approved(["B"]);
+  return { type, body: { ...body, grant_id } };
+}
+test.each(AGAIN)(
+  "%s that comes back after its first use has ended is found, in a table that takes it",
+  async (what, said) => {
+    const twice = await told(said, LOOSE);
+    const shipped = verifyLedgerFile(twice.ledger, { trust: readTrust(undefined), strict: true });
+    const detail = `a ${what.replace(/^an? /, "")} is used twice`;
+    expect(shipped).toMatchObject({
+      exit_code: 10,
+      damage: { rules: 1 },
+      first_damage: { kind: "rules", detail },
+    });
+    expect(verifyLedger(twice.ledger, null).exit_code).toBe(10);
+    twice.remove();
+  },
+);
