@@ -1,5 +1,6 @@
 /** Each check of stored checkpoints and of those that an auditor kept, alone: the checkpoint key has signed what is wrong. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { sign } from "node:crypto";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { fromBase64url } from "../../src/core/bytes.ts";
@@ -54,6 +55,16 @@ function noted(change: Partial<Checkpoint> = {}, by: keyof typeof kids = "curren
   );
   return signCheckpoint({ ...real, ...change }, key, fromBase64url(publicJwk(key).x) ?? Buffer.of());
 }
+/** The same with one line more in its text, under the same key. */
+function extended(): string {
+  const key = readKeyFile(join(log.keys, `checkpoint-${kids.current}.pem`), "ed25519");
+  const [text = ""] = noted().split("\n\n");
+  const [name, blob = ""] = (noted().trimEnd().split("\n").at(-1) ?? "").slice(2).split(" ");
+  const more = `${text}\nmore\n`;
+  const id = Buffer.from(blob, "base64").subarray(0, 4);
+  const signature = Buffer.concat([id, sign(null, Buffer.from(more), key)]);
+  return `${more}\n— ${name} ${signature.toString("base64")}\n`;
+}
 const OTHER = checkpointOrigin("01a205ba-0000-7000-8000-000000000000");
 const rootAt = (size: number): Buffer => {
   const verifier = new LogVerifier([]);
@@ -82,7 +93,7 @@ describe("a stored checkpoint is found, though its key has signed it:", () => {
     ["whose note has another root", () => stored(noted({ root: rootAt(2) }))],
     ["whose note is of another log", () => stored(noted({ origin: OTHER }))],
     ["whose row has another root", () => stored(noted(), { root: rootAt(2) })],
-    ["whose note is none", () => stored("no note\n")],
+    ["whose note has a further line", () => stored(extended())],
   ])("%s", (_, make) => {
     expect(judged([make()])).toMatchObject({
       exit_code: 10,

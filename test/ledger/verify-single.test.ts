@@ -125,6 +125,23 @@ describe("a proof", () => {
     });
   });
 
+  test("in a second spelling is none, though it reads as the first", () => {
+    const [head = "", extra = "", ...rest] = proof().split("\n");
+    const bytes = Buffer.from(extra.slice("extra ".length), "base64");
+    bytes[9] = (bytes[9] ?? 0) | 0x80;
+    for (const again of [
+      [head, `extra ${bytes.toString("base64")}`, ...rest],
+      [head, extra, ...rest.toSpliced(1, 0, "no hash")],
+      [head, extra, ...rest.toSpliced(1, 0, "")],
+      [head, extra, ...rest.with(0, "index 01")],
+      [head, `${extra}=`, ...rest],
+      [head, extra, ...rest.toSpliced(1, 0, ...Array<string>(64).fill(rest[1] ?? ""))],
+    ])
+      expect(verifyProof(again.join("\n"), both(), [])).toMatchObject({
+        ...{ verdict: "damaged", exit_code: 10, first_damage: { kind: "checkpoint" } },
+      });
+  });
+
   test("is as good by an anchor as by the signature of a checkpoint key", () => {
     const report = verifyProof(proof(), trusting(keys.evidence), [anchor(2, rootOf(second()))]);
     expect(report).toMatchObject({ verdict: "intact", trusted: true, anchored_to: 2 });
