@@ -1,5 +1,5 @@
 /** What a person sees of a long verification: a bar on a terminal, and nothing of it anywhere else. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
