@@ -175,13 +175,13 @@ describe("what does not lead to the root takes nothing on its word: all is check
 
 describe("what the trusted root covers and is wrong in itself is not passed over", () => {
   /** The log written anew by who holds its keys, and verified since a checkpoint of that. */
-  const rewritten = (edit: (text: string) => string) => {
+  const rewritten = (edit: (text: string) => string, size = SINCE) => {
     const copy = join(log.dir, "copy.db");
     copyFileSync(log.ledger, copy);
     rewrite(copy, { keys: log.keys, edit });
     const tree = new CompactTree();
-    for (const { jws } of readRows(copy).slice(0, SINCE)) tree.push(leafOf(jws));
-    const anchor = readAnchor(`${SINCE} ${tree.root().toString("hex")}`);
+    for (const { jws } of readRows(copy).slice(0, size)) tree.push(leafOf(jws));
+    const anchor = readAnchor(`${size} ${tree.root().toString("hex")}`);
     return verifyLedgerFile(copy, {
       trust: readTrust(undefined),
       strict: true,
@@ -202,8 +202,13 @@ describe("what the trusted root covers and is wrong in itself is not passed over
   });
 
   test("a rotation in no form that one has", () => {
-    const report = rewritten((text) => text.replace(/^\{(.*"type":"key.rotated".*)\}$/, '{$1,"z":1}'));
-    expect(report).toMatchObject({ since: null, first_damage: { kind: "entry", seq: SINCE - 1 } });
+    const form = (text: string) => text.replace(/^\{(.*"type":"key.rotated".*)\}$/, '{$1,"z":1}');
+    // Also where it is not the last one that the root covers.
+    for (const size of [SINCE, SINCE + 1])
+      expect(rewritten(form, size)).toMatchObject({
+        since: null,
+        first_damage: { kind: "entry", seq: SINCE - 1 },
+      });
   });
 });
 
