@@ -3,6 +3,7 @@ import { boundCore, checkMemories } from "./component/bounds.ts";
 import { ComponentError, unsupported } from "./component/cursor.ts";
 import type { LinkPlan } from "./component/plan.ts";
 import { readComponent } from "./component/reader.ts";
+import { withoutShims } from "./component/shims.ts";
 import { METER_NAMESPACE } from "./meter/additions.ts";
 import { meterModule } from "./meter/meter.ts";
 import type { InterfaceName } from "./wit/world.ts";
@@ -52,12 +53,17 @@ export async function ingestComponent(options: IngestOptions): Promise<IngestedC
     });
   if (bytes.byteLength > LARGEST)
     throw new ComponentError("component_too_large", `the component is larger than ${LARGEST} bytes`);
-  const { cores, plan, imports } = readComponent(bytes);
-  checkMemories(cores, plan.steps);
+  const { imports, ...read } = readComponent(bytes);
+  checkMemories(read.cores, read.plan.steps);
   // A component may give its modules more than they import: never a meter of its own.
-  if (plan.steps.some((step) => step.imports.some(({ namespace }) => namespace.startsWith(METER_NAMESPACE))))
+  if (
+    read.plan.steps.some((step) =>
+      step.imports.some(({ namespace }) => namespace.startsWith(METER_NAMESPACE)),
+    )
+  )
     throw unsupported("the namespace of the meter");
   if (options.validate !== null) await options.validate(bytes);
+  const { cores, plan } = withoutShims(read);
   const metered = cores.map((core) => meterModule(boundCore(core, { memoryPages: MOST_PAGES })));
   return { digest, origin: options.origin, cores: metered, plan, imports };
 }

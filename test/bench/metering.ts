@@ -4,7 +4,7 @@
  */
 import { compileCore } from "../../scripts/assemblyscript.ts";
 import { boundCore } from "../../src/sandbox/component/bounds.ts";
-import { LEFT_EXPORT, METER_NAMESPACE } from "../../src/sandbox/meter/additions.ts";
+import { LEFT_EXPORT, METER_NAMESPACE, START_EXPORT } from "../../src/sandbox/meter/additions.ts";
 import { meterModule } from "../../src/sandbox/meter/meter.ts";
 import { MeterState } from "../../src/sandbox/runner/meter-state.ts";
 import { COMPUTES } from "./guests.ts";
@@ -63,6 +63,7 @@ async function measure(): Promise<MeteringReport> {
     const meter = new MeterState(limits);
     const [plain, charged] = [instantiate(modules[0], meter), instantiate(modules[1], meter)];
     meter.joined(() => charged[LEFT_EXPORT]?.(0) ?? 0);
+    charged[START_EXPORT]?.(0);
     const times: { plain: number[]; metered: number[] } = { plain: [], metered: [] };
     let fuel = 0;
     for (let round = 0; round < ROUNDS; round++) {

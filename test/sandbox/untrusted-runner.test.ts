@@ -174,10 +174,14 @@ describe("runners that end with nothing to do", () => {
     const opened = sandbox;
     await until(() => opened.stats().runners.length === 0);
     const door = new ScriptedDoor();
-    expect(await run(sandbox, digest, { door })).toMatchObject({
-      status: "runner_lost",
-      detail: expect.stringContaining("no runner could be started"),
-    });
+    // One that says hello in time may be given a call before it ends.
+    const details: string[] = [];
+    while (!details.at(-1)?.includes("no runner could be started")) {
+      const outcome = await run(sandbox, digest, { door });
+      if (outcome.status !== "runner_lost") throw new Error(`the call ended as ${outcome.status}`);
+      details.push(outcome.detail);
+      expect(details.length).toBeLessThan(10);
+    }
     expect(door.asked).toEqual([]);
     expect(sandbox.stats().lost).toBeLessThan(10);
   });

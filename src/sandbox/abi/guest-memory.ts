@@ -11,27 +11,37 @@ export class AbiError extends LatchGateError {
 export type Realloc = (old: number, oldSize: number, align: number, size: number) => unknown;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const NOTHING = new ArrayBuffer(0);
 
 /**
  * One instance's linear memory. The component controls every pointer, length and byte in it, so each access is
- * checked against the memory as it is at that moment: growing replaces the buffer. Throws {@link AbiError}.
+ * checked against the memory as it is at that moment: growing replaces the buffer. Throws {@link AbiError}, also where
+ * the memory is used before it has been bound, which is while modules start.
  */
 export class GuestMemory {
-  private readonly memory: WebAssembly.Memory;
-  private readonly realloc: Realloc | null;
+  private memory: WebAssembly.Memory | null = null;
+  private realloc: Realloc | null = null;
+  /** The memory's buffer as it was last seen; a buffer that growing has replaced has no bytes. */
+  private seen: ArrayBuffer = NOTHING;
 
-  constructor(memory: WebAssembly.Memory, realloc: Realloc | null) {
+  static of(memory: WebAssembly.Memory, realloc: Realloc | null): GuestMemory {
+    const made = new GuestMemory();
+    made.bind(memory, realloc);
+    return made;
+  }
+
+  bind(memory: WebAssembly.Memory, realloc: Realloc | null): void {
     this.memory = memory;
     this.realloc = realloc;
   }
 
   get byteLength(): number {
-    return this.memory.buffer.byteLength;
+    return this.buffer.byteLength;
   }
 
   /** A window on guest memory; valid until the guest runs again. */
   bytes(ptr: number, length: number): Uint8Array {
-    const { buffer } = this.memory;
+    const { buffer } = this;
     // Both are below 2^32, so their sum is exact.
     if (ptr + length > buffer.byteLength) throw new AbiError("pointer and length reach beyond the memory");
     return new Uint8Array(buffer, ptr, length);
@@ -39,7 +49,7 @@ export class GuestMemory {
 
   view(ptr: number, size: number, align: number): DataView {
     if (ptr % align !== 0) throw new AbiError("pointer is not aligned");
-    const { buffer } = this.memory;
+    const { buffer } = this;
     if (ptr + size > buffer.byteLength) throw new AbiError("pointer reaches beyond the memory");
     return new DataView(buffer, ptr, size);
   }
@@ -60,8 +70,15 @@ export class GuestMemory {
     if (typeof answer !== "number") throw new AbiError("realloc gave no address");
     const ptr = answer >>> 0;
     if (ptr % align !== 0) throw new AbiError("realloc gave an address that is not aligned");
-    if (ptr + size > this.memory.buffer.byteLength)
-      throw new AbiError("realloc gave an address beyond the memory");
+    if (ptr + size > this.byteLength) throw new AbiError("realloc gave an address beyond the memory");
     return ptr;
+  }
+
+  /** The engine makes each buffer once, and takes its bytes when the memory grows. */
+  private get buffer(): ArrayBuffer {
+    if (this.seen.byteLength > 0) return this.seen;
+    if (this.memory === null) throw new AbiError("the memory is not there yet");
+    this.seen = this.memory.buffer;
+    return this.seen;
   }
 }

@@ -1,4 +1,4 @@
-import type { WitType, WitValue } from "../wit/type.ts";
+import { recordOf, type WitType, type WitValue } from "../wit/type.ts";
 import { AbiError, type GuestMemory } from "./guest-memory.ts";
 
 /**
@@ -47,9 +47,7 @@ export function lift(type: WitType, memory: GuestMemory, ptr: number, budget: Li
       return liftRange(type, memory, pair.getUint32(0, true), pair.getUint32(4, true), budget);
     }
     case "record":
-      return Object.fromEntries(
-        type.fields.map((field) => [field.member, lift(field.type, memory, ptr + field.offset, budget)]),
-      );
+      return recordOf(type.fields, (field) => lift(field.type, memory, ptr + field.offset, budget));
     case "tuple":
       return type.fields.map((field) => lift(field.type, memory, ptr + field.offset, budget));
     case "option":
@@ -112,9 +110,7 @@ export function liftFlat(type: WitType, memory: GuestMemory, from: FlatValues, b
       return liftRange(type, memory, ptr, from.u32(), budget);
     }
     case "record":
-      return Object.fromEntries(
-        type.fields.map((field) => [field.member, liftFlat(field.type, memory, from, budget)]),
-      );
+      return recordOf(type.fields, (field) => liftFlat(field.type, memory, from, budget));
     case "tuple":
       return type.fields.map((field) => liftFlat(field.type, memory, from, budget));
     case "option": {

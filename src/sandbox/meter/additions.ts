@@ -4,6 +4,8 @@ import type { ModuleSpace } from "./module-space.ts";
 /** Namespace of what metering imports, and prefix of what it exports. A module may use neither. */
 export const METER_NAMESPACE = "latchgate:meter";
 export const LEFT_EXPORT = `${METER_NAMESPACE}/left`;
+/** The start function of a module that has one. Nothing else of the instance may be called before. */
+export const START_EXPORT = `${METER_NAMESPACE}/start`;
 
 /**
  * The module that has the memory exports these two; a module that imports the memory imports them, under their last
@@ -41,11 +43,13 @@ export const ADDED = { more: 0, bulk: 1, left: 2, grow: 3, size: 4 } as const;
 
 /** What the module exports beside its own, with the index of the function. */
 export function addedExports(space: ModuleSpace): readonly (readonly [name: string, index: number])[] {
-  const left = [LEFT_EXPORT, space.added(ADDED.left)] as const;
-  if (!space.ownsMemory) return [left];
+  const always: (readonly [name: string, index: number])[] = [[LEFT_EXPORT, space.added(ADDED.left)]];
+  const { start } = space.declared;
+  if (start !== null) always.push([START_EXPORT, space.function(start)]);
+  if (!space.ownsMemory) return always;
   const [size, grow] = MEMORY_EXPORTS;
   return [
-    left,
+    ...always,
     [`${METER_NAMESPACE}/${size}`, space.added(ADDED.size)],
     [`${METER_NAMESPACE}/${grow}`, space.added(ADDED.grow)],
   ];

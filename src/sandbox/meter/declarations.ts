@@ -11,11 +11,21 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
     const body = sections.get(kind);
     return body === undefined ? 0 : readVector(body, item);
   };
-  const types = vector(SECTION.type, functionType);
+  /** Types without parameters and results. */
+  const bare = new Set<number>();
+  let types = 0;
+  vector(SECTION.type, (from) => {
+    if (functionType(from) === 0) bare.add(types);
+    types++;
+  });
   const imported = { functions: 0, tables: 0, globals: 0 };
-  const typeIndex = (from: Cursor) => {
-    if (from.u32() >= types) throw malformed("a type that is not there");
+  const typeIndex = (from: Cursor): number => {
+    const type = from.u32();
+    if (type >= types) throw malformed("a type that is not there");
+    return type;
   };
+  /** Of each function, imported ones first. */
+  const typeOf: number[] = [];
   let memory: DeclaredMemory | null = null;
   let memories = 0;
   const memoryOf = (from: Cursor, isImported: boolean) => {
@@ -27,7 +37,7 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
     from.name();
     switch (from.byte()) {
       case 0x00:
-        typeIndex(from);
+        typeOf.push(typeIndex(from));
         imported.functions++;
         return;
       case 0x01:
@@ -45,7 +55,7 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
         throw unsupported("tags between core modules");
     }
   });
-  const functions = imported.functions + vector(SECTION.function, typeIndex);
+  const functions = imported.functions + vector(SECTION.function, (from) => typeOf.push(typeIndex(from)));
   const tables = imported.tables + vector(SECTION.table, table);
   vector(SECTION.memory, (from) => memoryOf(from, false));
   const tags = vector(SECTION.tag, (from) => {
@@ -60,23 +70,38 @@ export function readDeclarations(sections: ReadonlyMap<number, Uint8Array>): Dec
   atMost("globals", globals, "globals");
   atMost("tables", tables, "tables");
   atMost("exports", countOf(sections.get(SECTION.export)), "exports");
-  return { types, importedFunctions: imported.functions, functions, globals, tables, tags, memory };
+  const start = startOf(sections.get(SECTION.start));
+  if (start !== null && !bare.has(typeOf[start] ?? -1))
+    throw malformed("a start function that is not there, or has parameters or results");
+  return { types, start, importedFunctions: imported.functions, functions, globals, tables, tags, memory };
 }
 
 function countOf(body: Uint8Array | undefined): number {
   return body === undefined ? 0 : new Cursor(body).count();
 }
 
+function startOf(body: Uint8Array | undefined): number | null {
+  if (body === undefined) return null;
+  const from = new Cursor(body);
+  const start = from.u32();
+  if (!from.done) throw malformed("a section is longer than its content");
+  return start;
+}
+
 const MOST_VALUES = 1_000;
 
-function functionType(from: Cursor): void {
+/** How many parameters and results it has. */
+function functionType(from: Cursor): number {
   if (from.byte() !== 0x60) throw unsupported("types of garbage collection");
+  let values = 0;
   for (const _ of ["parameters", "results"]) {
     const count = from.count();
     if (count > MOST_VALUES)
       throw unsupported(`a function with more than ${MOST_VALUES} parameters or results`);
     for (let left = count; left > 0; left--) valueType(from);
+    values += count;
   }
+  return values;
 }
 
 export function globalType(from: Cursor): void {

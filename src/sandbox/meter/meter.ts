@@ -21,7 +21,8 @@ import { readSections, readVector, SECTION, SECTION_ORDER } from "./sections.ts"
 /**
  * The same core module, metered: it counts fuel at the entry of each function and the header of each loop, and asks
  * the host for more through `latchgate:meter` `refill`, for memory through `grow`; it exports how much of what it was
- * given is left. Runs once per component, linear in its size. Throws `ComponentError` for a module that is malformed, too
+ * given is left, and its start function for the host to call: the engine would call it where the guest cannot be
+ * kept from catching that the host is not there yet. Runs once per component, linear in its size. Throws `ComponentError` for a module that is malformed, too
  * large, or uses what the sandbox does not run. That the module is valid is for the engine to say when it compiles
  * the result; no index of an invalid one can mean something that was added.
  */
@@ -80,8 +81,7 @@ function writeSection(
       writeCode(source ?? EMPTY, space, to);
       return;
     case SECTION.start:
-      if (source !== undefined) writeStart(source, space, to);
-      return;
+      return; // exported instead
     case SECTION.element:
       if (source !== undefined) copyVector(source, to, (from) => copyElement(from, to, space));
       return;
@@ -161,12 +161,6 @@ function exportedIndex(kind: number, index: number, space: ModuleSpace): number 
     default:
       throw malformed("an export of an unknown kind");
   }
-}
-
-function writeStart(source: Uint8Array, space: ModuleSpace, to: ByteWriter): void {
-  const from = new Cursor(source);
-  to.u32(space.function(from.u32()));
-  if (!from.done) throw malformed("a section is longer than its content");
 }
 
 function writeCode(source: Uint8Array, space: ModuleSpace, to: ByteWriter): void {

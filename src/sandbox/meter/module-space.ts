@@ -3,6 +3,8 @@ import { malformed } from "../component/cursor.ts";
 /** How many of each thing a core module has, imported ones first, before anything is added to it. */
 export interface Declared {
   readonly types: number;
+  /** The start function, which takes and gives nothing. */
+  readonly start: number | null;
   readonly importedFunctions: number;
   readonly functions: number;
   readonly globals: number;

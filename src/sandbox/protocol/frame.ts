@@ -100,14 +100,21 @@ export function encodeFrame(kind: number, call: number, ...parts: readonly Uint8
   let length = 0;
   for (const part of parts) length += part.byteLength;
   const frame = new Uint8Array(HEADER_BYTES + length);
-  const view = new DataView(frame.buffer);
-  view.setUint32(0, length, true);
-  view.setUint8(4, kind);
-  view.setUint32(5, call, true);
+  putU32(frame, 0, length);
+  frame[4] = kind;
+  putU32(frame, 5, call);
   let at = HEADER_BYTES;
   for (const part of parts) {
     frame.set(part, at);
     at += part.byteLength;
   }
   return frame;
+}
+
+/** Writes an integer below 2^32, little-endian. */
+export function putU32(to: Uint8Array, at: number, value: number): void {
+  to[at] = value;
+  to[at + 1] = value >>> 8;
+  to[at + 2] = value >>> 16;
+  to[at + 3] = value >>> 24;
 }

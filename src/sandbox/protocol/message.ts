@@ -91,7 +91,7 @@ export interface ExecuteMessage {
 }
 
 export function encodeExecute(message: ExecuteMessage): Uint8Array {
-  const to = new WireWriter();
+  const to = new WireWriter(message.task.byteLength + 64);
   to.u32(message.component);
   to.u32(message.memoryPages);
   to.u64(message.fuel);
@@ -128,7 +128,7 @@ export interface ResourceUse {
 export const USE_BYTES = 12;
 
 function encodeUse({ fuel, peakPages }: ResourceUse): Uint8Array {
-  const to = new WireWriter();
+  const to = new WireWriter(USE_BYTES);
   to.u64(fuel);
   to.u32(peakPages);
   return to.done();

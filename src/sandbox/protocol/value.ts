@@ -1,39 +1,44 @@
 import { utf8 } from "../../core/bytes.ts";
-import type { WitType, WitValue } from "../wit/type.ts";
-import { ProtocolError } from "./frame.ts";
+import { recordOf, type WitType, type WitValue } from "../wit/type.ts";
+import { ProtocolError, putU32 } from "./frame.ts";
 
 /** What most payloads are shorter than. */
-const FIRST_BYTES = 512;
+const FIRST_BYTES = 256;
 
-/** Writes one payload. */
+/** Writes one payload, little-endian. */
 export class WireWriter {
-  private buffer = new Uint8Array(FIRST_BYTES);
-  private view = new DataView(this.buffer.buffer);
+  private buffer: Uint8Array;
   private size = 0;
+
+  /** @param expected how many bytes the payload will have, where that is known. */
+  constructor(expected = FIRST_BYTES) {
+    this.buffer = new Uint8Array(expected);
+  }
 
   u8(value: number): void {
     requireInteger(value, 0xff);
     const at = this.take(1);
-    this.view.setUint8(at, value);
+    this.buffer[at] = value;
   }
 
   u16(value: number): void {
     requireInteger(value, 0xffff);
     const at = this.take(2);
-    this.view.setUint16(at, value, true);
+    this.buffer[at] = value;
+    this.buffer[at + 1] = value >>> 8;
   }
 
   u32(value: number): void {
     requireInteger(value, 0xffff_ffff);
     const at = this.take(4);
-    this.view.setUint32(at, value, true);
+    putU32(this.buffer, at, value);
   }
 
   u64(value: number): void {
     requireInteger(value, Number.MAX_SAFE_INTEGER);
     const at = this.take(8);
-    this.view.setUint32(at, value % 2 ** 32, true);
-    this.view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+    putU32(this.buffer, at, value % 2 ** 32);
+    putU32(this.buffer, at + 4, Math.floor(value / 2 ** 32));
   }
 
   /** Bytes with their length before them. */
@@ -61,7 +66,6 @@ export class WireWriter {
       const larger = new Uint8Array(Math.max(this.size, this.buffer.byteLength * 2));
       larger.set(this.buffer.subarray(0, at));
       this.buffer = larger;
-      this.view = new DataView(larger.buffer);
     }
     return at;
   }
@@ -222,7 +226,7 @@ export function decodeValue(type: WitType, from: WireReader): WitValue {
       return Array.from({ length }, () => decodeValue(type.item, from));
     }
     case "record":
-      return Object.fromEntries(type.fields.map((field) => [field.member, decodeValue(field.type, from)]));
+      return recordOf(type.fields, (field) => decodeValue(field.type, from));
     case "tuple":
       return type.fields.map((field) => decodeValue(field.type, from));
     case "option":

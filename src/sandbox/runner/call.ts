@@ -14,7 +14,7 @@ import {
 import { decodeValue, encodeValue, WireReader, WireWriter } from "../protocol/value.ts";
 import type { WitType, WitValue } from "../wit/type.ts";
 import type { WasiFunction } from "../wit/wasi.ts";
-import { type LogLevel, WORLD_FUNCTIONS, type WorldFunction } from "../wit/world.ts";
+import type { LogLevel, WorldFunction } from "../wit/world.ts";
 import type { LoadedComponent } from "./component.ts";
 import { promiseIntegration } from "./jspi.ts";
 import { MeterState } from "./meter-state.ts";
@@ -64,15 +64,16 @@ export class RunnerCall {
 
   async run(component: LoadedComponent): Promise<void> {
     try {
-      const { execute, memory } = component.instantiate(
+      const { execute, memory } = await component.instantiate(
         this.message.memoryPages,
         {
-          world: (declared, lowered) => this.hostFunction(declared, lowered),
+          world: (declared, index, lowered) => this.hostFunction(declared, index, lowered),
           wasi: (name, lowered) => this.wasi(name, lowered),
           denied: (name) => this.denied(name),
         },
         this.meter,
       );
+      if (this.isOver) return;
       const [ptr, length] = lowerBytes(this.message.task, memory);
       if (this.isOver) return;
       this.mayLeave = true;
@@ -128,8 +129,11 @@ export class RunnerCall {
     this.finish();
   }
 
-  private hostFunction(declared: WorldFunction, memory: GuestMemory): Bun.WebAssembly.ExportValue {
-    const index = WORLD_FUNCTIONS.indexOf(declared);
+  private hostFunction(
+    declared: WorldFunction,
+    index: number,
+    memory: GuestMemory,
+  ): Bun.WebAssembly.ExportValue {
     const { Suspending } = promiseIntegration();
     return new Suspending((...args) => {
       if (this.isOver) return never();

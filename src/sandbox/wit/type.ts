@@ -104,6 +104,16 @@ function tagged(a: WitType, b: WitType) {
   return { payload: align, size, align, flat: 1 + Math.max(a.flat, b.flat) };
 }
 
+/** The value of a record, from its fields in order. */
+export function recordOf(
+  fields: readonly WitField[],
+  value: (field: WitField) => WitValue,
+): { readonly [member: string]: WitValue } {
+  const record: { [member: string]: WitValue } = {};
+  for (const field of fields) record[field.member] = value(field);
+  return record;
+}
+
 export function alignUp(offset: number, align: number): number {
   return Math.ceil(offset / align) * align;
 }

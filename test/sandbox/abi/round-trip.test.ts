@@ -24,7 +24,7 @@ function honest(start = 1024) {
   const reset = () => {
     next = start;
   };
-  return { memory, reset, view: new DataView(memory.buffer), guest: new GuestMemory(memory, realloc) };
+  return { memory, reset, view: new DataView(memory.buffer), guest: GuestMemory.of(memory, realloc) };
 }
 
 describe("canonical abi", () => {
@@ -146,17 +146,17 @@ describe("canonical abi", () => {
     ["far beyond the memory", -1],
     ["no number", "64"],
   ])("refuses a realloc that gives an address that is %s", (_, answer) => {
-    const guest = new GuestMemory(new WebAssembly.Memory({ initial: 1 }), () => answer);
+    const guest = GuestMemory.of(new WebAssembly.Memory({ initial: 1 }), () => answer);
     expect(() => lower(string, "twelve bytes", guest, 0)).toThrow(AbiError);
   });
 
   test("refuses a realloc that gives an address that is not aligned", () => {
-    const guest = new GuestMemory(new WebAssembly.Memory({ initial: 1 }), () => 66);
+    const guest = GuestMemory.of(new WebAssembly.Memory({ initial: 1 }), () => 66);
     expect(() => lower(list(string), ["a"], guest, 0)).toThrow("not aligned");
   });
 
   test("refuses to lower without realloc", () => {
-    const guest = new GuestMemory(new WebAssembly.Memory({ initial: 1 }), null);
+    const guest = GuestMemory.of(new WebAssembly.Memory({ initial: 1 }), null);
     expect(() => lower(string, "a", guest, 0)).toThrow("no realloc");
   });
 
@@ -164,7 +164,7 @@ describe("canonical abi", () => {
     const memory = new WebAssembly.Memory({ initial: 1 });
     const realloc = (_o: number, _s: number, _a: number, size: number) =>
       memory.grow(Math.ceil(size / 65_536) + 1) * 65_536;
-    const guest = new GuestMemory(memory, realloc);
+    const guest = GuestMemory.of(memory, realloc);
     const value = ["a", "b".repeat(70_000), "c"];
     lower(list(string), value, guest, 64);
     expect(lift(list(string), guest, 64, new LiftBudget(200_000))).toEqual(value);

@@ -1,5 +1,5 @@
 import { parse } from "@bytecodealliance/jco-transpile/wasm-tools";
-import { LEFT_EXPORT, METER_NAMESPACE } from "../../../src/sandbox/meter/additions.ts";
+import { LEFT_EXPORT, METER_NAMESPACE, START_EXPORT } from "../../../src/sandbox/meter/additions.ts";
 import { meterModule } from "../../../src/sandbox/meter/meter.ts";
 import { type MeterLimits, MeterState } from "../../../src/sandbox/runner/meter-state.ts";
 
@@ -23,6 +23,7 @@ export function instantiate(
   const instance = new WebAssembly.Instance(module, all as Bun.WebAssembly.Imports); // functions and globals of tests
   const exports = instance.exports as unknown as Exports; // the modules of these tests export functions, mostly
   meter.joined(exports[LEFT_EXPORT] as () => number); // every metered module has it
+  exports[START_EXPORT]?.();
   return exports;
 }
 

@@ -45,7 +45,7 @@ test("nor would a runner link it", async () => {
   const { plan, cores } = readComponent(await parse(STAND_IN));
   const loaded = new LoadedComponent(plan, cores.map(meterModule));
   const meter = new MeterState({ ...PLENTY, fuel: 1_000 });
-  const { execute } = loaded.instantiate(1, NO_HOST, meter);
+  const { execute } = await loaded.instantiate(1, NO_HOST, meter);
   if (typeof execute !== "function") throw new Error("execute is a function");
   expect(attempt(() => (execute as (...args: readonly number[]) => unknown)(0, 0))).toMatchObject({
     threw: expect.stringContaining("Unreachable"),
