@@ -243,3 +243,32 @@ test.each(BROKEN)("found, though all else is right: %s", (_, make, exit, kind, d
   expect(byFile).toMatchObject({ verdict: "damaged", exit_code: exit, first_damage: { kind, detail } });
   expect(independent).toMatchObject({ verdict: "damaged", exit_code: exit });
 });
+
+const COLUMNS = [
+  "id",
+  "type",
+  "time_ms",
+  "trace_id",
+  "tenant",
+  "principal",
+  "action_id",
+  "decision",
+] as const;
+test.each(COLUMNS)("found, though all else is right: another value in the column %s", (column) => {
+  const value = column === "time_ms" ? 1 : "other";
+  const { byRow, byFile, independent } = verdicts(
+    rows.map((row) => (row.seq === last() ? { ...row, [column]: value } : row)),
+  );
+  const detail = `the column ${column} differs from the entry`;
+  const found = { exit_code: 13, damage: { projection: 1 }, first_damage: { seq: last(), detail } };
+  expect([byRow, byFile]).toMatchObject([found, found]);
+  expect(independent).toMatchObject({ verdict: "damaged", exit_code: 13 });
+});
+
+test("found, though all else is right: another stored hash", () => {
+  const { byRow, byFile, independent } = verdicts(
+    rows.map((row) => (row.seq === last() ? { ...row, hash: Buffer.alloc(32) } : row)),
+  );
+  const found = { exit_code: 13, first_damage: { detail: "the stored hash differs from the entry" } };
+  expect([byRow, byFile, independent]).toMatchObject([found, found, { exit_code: 13 }]);
+});
