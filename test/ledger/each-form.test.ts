@@ -219,6 +219,29 @@ const BROKEN: readonly (readonly [
     "payload.time: no such time",
   ],
   [
+    "a payload behind a byte order mark",
+    () => lastAs(signedAs(header(), `\ufeff${textOf(last())}`)),
+    11,
+    "entry",
+    "payload is not json",
+  ],
+  [
+    "a rotation under another name than the key's own",
+    () =>
+      edited(ROTATION, (body) =>
+        Object.assign(body, {
+          possession: possession(
+            `evidence-${body.kid}`,
+            possessionMessage(String(body.log), ROTATION, "B".repeat(43)),
+          ),
+          kid: "B".repeat(43),
+        }),
+      ),
+    11,
+    "key",
+    "the key rotation is not valid",
+  ],
+  [
     "a rotation with the possession of another position",
     () =>
       edited(ROTATION, (body) =>
