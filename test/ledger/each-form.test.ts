@@ -28,6 +28,8 @@ let rows: readonly StoredEntry[];
 let kid: string;
 /** Where the second evidence key comes in. */
 const ROTATION = 3;
+/** And the second lease key. */
+const LEASE_ROTATION = 5;
 beforeAll(async () => {
   log = scratchLog();
   // Who copied a key before it was retired still has it.
@@ -96,10 +98,10 @@ const header = (more = "", of = keyAt(last())) =>
 const keyAt = (seq: number): string =>
   JSON.parse(Buffer.from(rows[seq]?.jws.split(".")[0] ?? "", "base64url").toString()).kid;
 /** What the new key signs at a rotation, for another log or position. */
-const possession = (name: string, message: Buffer) => {
+const possession = (name: string, message: Buffer, hash: "sha256" | null = null) => {
   const file = readdirSync(log.keys).find((one) => one.startsWith(name)) ?? "";
   const key = createPrivateKey(readFileSync(join(log.keys, file)));
-  return sign(null, message, key).toString("base64url");
+  return sign(hash, message, { key, dsaEncoding: "ieee-p1363" }).toString("base64url");
 };
 /** y = 1: the neutral element, which any signature of zeros is by. */
 const SMALL = Buffer.from([1, ...Array<number>(31).fill(0)]).toString("base64url");
@@ -237,6 +239,21 @@ const BROKEN: readonly (readonly [
           kid: "B".repeat(43),
         }),
       ),
+    11,
+    "key",
+    "the key rotation is not valid",
+  ],
+  [
+    "a rotation of the lease key under another name than its own",
+    () =>
+      edited(LEASE_ROTATION, (body) => {
+        const name = "B".repeat(43);
+        const message = possessionMessage(String(body.log), LEASE_ROTATION, name);
+        return Object.assign(body, {
+          possession: possession(`lease-${body.kid}`, message, "sha256"),
+          kid: name,
+        });
+      }),
     11,
     "key",
     "the key rotation is not valid",
