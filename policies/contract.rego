@@ -36,6 +36,20 @@ malformed contains "plan.port" if {
 	not port(object.get(input, ["plan", "port"], null))
 }
 
+malformed contains "read_back" if not type_name(object.get(input, "read_back", "")) in {"null", "object"}
+
+# It carries the plan's credentials: it goes where the plan goes, or nowhere.
+malformed contains concat(".", ["read_back", name]) if {
+	is_object(input.read_back)
+	some name in ["kind", "scheme", "host", "port"]
+	object.get(input, ["read_back", name], null) != object.get(input, ["plan", name], "")
+}
+
+malformed contains "read_back.attempts" if {
+	is_object(input.read_back)
+	not attempts(object.get(input, ["read_back", "attempts"], null))
+}
+
 # Flat facts: policy never reads a structure that an agent sent.
 malformed contains "params" if not is_object(object.get(input, "params", null))
 
@@ -51,12 +65,13 @@ malformed contains "approval" if not type_name(object.get(input, "approval", "")
 known := {
 	"": {
 		"principal", "tenant", "session_id", "scopes", "required_scopes", "action", "plan",
-		"secrets", "params", "budget", "unresolved", "approval", "time",
+		"read_back", "secrets", "params", "budget", "unresolved", "approval", "time",
 	},
 	"action": {"id", "version", "digest", "risk", "effects", "trust", "envelope"},
 	"budget": {"calls_remaining"},
 	"unresolved": {"hosts", "paths"},
 	"approval": {"id", "approvers"},
+	"read_back": {"kind", "scheme", "host", "port", "path", "values", "attempts"},
 	"plan": (({"kind"} | {name | some ["plan", name] in plan_members}) | {"port" | input.plan.kind == "http"}),
 }
 
@@ -71,7 +86,10 @@ text_members := array.concat(
 	],
 	array.concat(
 		[["plan", name] | some name in plan_texts[input.plan.kind]],
-		[["approval", "id"] | is_object(input.approval)],
+		[[part, name] |
+			some part, name in {"approval": "id", "read_back": "path"}
+			is_object(input[part])
+		],
 	),
 )
 
@@ -102,7 +120,10 @@ list_members := array.concat(
 	],
 	array.concat(
 		[["plan", name] | some name in plan_lists[input.plan.kind]],
-		[["approval", "approvers"] | is_object(input.approval)],
+		[[part, name] |
+			some part, name in {"approval": "approvers", "read_back": "values"}
+			is_object(input[part])
+		],
 	),
 )
 
@@ -121,6 +142,12 @@ port(value) if {
 	value == floor(value)
 	value >= 1
 	value <= 65535
+}
+
+attempts(value) if {
+	is_number(value)
+	value == floor(value)
+	value >= 1
 }
 
 limit(value) if is_null(value)

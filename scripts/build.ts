@@ -13,6 +13,7 @@ export async function build(outfile = join(dist, "latchgate")): Promise<string> 
     entrypoints: [
       join(root, "src/main.ts"),
       join(root, "src/gate/ledger-thread.ts"),
+      join(root, "src/actions/sql/statement-worker.ts"),
       join(root, "src/ledger/verify/vouch-worker.ts"),
       join(root, "src/secrets/check-worker.ts"),
       join(root, "src/sandbox/runner/probe-worker.ts"),

@@ -12,7 +12,7 @@ import type { ManifestSource } from "./manifest.ts";
 import type { Manifest, RiskLevel } from "./manifest-schema.ts";
 import { shapeOutput } from "./output.ts";
 import { parametersOf } from "./parameters.ts";
-import { planDatabase } from "./plan-database.ts";
+import { planDatabase, type WrittenStatement, writtenStatement } from "./plan-database.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import { planMail } from "./plan-mail.ts";
@@ -69,6 +69,8 @@ export interface Action {
   readonly source: { readonly file: string; readonly origin: string };
   /** Step "validate": parameters with defaults, or what is wrong with them. */
   check(body: JsonObject): Checked;
+  /** SQL among checked parameters that has to be read before `plan`; null when there is none. */
+  written(params: JsonObject, connections: Connections): WrittenStatement | null;
   /** Step "plan": the exact effect of checked parameters. */
   plan(params: JsonObject, context: PlanContext): PlanResult;
   /** The task text for the component; the same plan gives the same text. */
@@ -127,6 +129,8 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     overrideReason: manifest.override?.reason ?? null,
     source: { file: source.file, origin: source.origin },
     check: (body: JsonObject) => checkParameters(manifest, parameters, schema, body),
+    written: (params: JsonObject, connections: Connections) =>
+      manifest.database === undefined ? null : writtenStatement(manifest.database, params, connections),
     plan: (params: JsonObject, context: PlanContext): PlanResult => {
       const planned = planner(params, context);
       return planned.ok ? { ...planned, policyParams: policyParams(manifest, params) } : planned;

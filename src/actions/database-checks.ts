@@ -2,7 +2,7 @@ import { parameterName } from "./body-template.ts";
 import type { Finding } from "./load-problem.ts";
 import type { DatabaseSection } from "./manifest-schema.ts";
 import type { Use } from "./parameter-uses.ts";
-import { engineOf, readStatement } from "./plan-database.ts";
+import { checkedStatement } from "./plan-database.ts";
 
 const KIND_USES = {
   boolean: "json",
@@ -55,11 +55,7 @@ export function databaseFindings(section: DatabaseSection): Finding[] {
     add("parameters", "a fixed statement needs a list of {$param: name}");
     return findings;
   }
-  const read = readStatement(
-    section.statement,
-    { engine: engineOf(section) ?? "postgresql" },
-    section.functions,
-  );
+  const read = checkedStatement(section, section.statement);
   if (!read.ok) {
     add("statement", read.message);
     return findings;

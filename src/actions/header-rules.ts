@@ -11,7 +11,7 @@ export function requestHeaderFault(name: string): string | null {
     case "framing":
       return `the header ${name} is set by the gate`;
     case "rewrite":
-      return `the header ${name} can change the method or path behind an approval`;
+      return `the header ${name} can change the method, path or host behind an approval`;
     case "credential":
       return `the header ${name} carries a credential; it cannot stand in a manifest`;
     case null:

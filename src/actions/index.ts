@@ -10,4 +10,4 @@ export type { Manifest, RiskLevel } from "./manifest-schema.ts";
 export { pathFault } from "./plan-fs.ts";
 export type { PlanContext, PlanRefusal, PlanRefusalCode } from "./plan-result.ts";
 export type { Registry } from "./registry.ts";
-export { loadPostgresParser } from "./sql/postgres-parser.ts";
+export { StatementReader } from "./sql/statement-reader.ts";

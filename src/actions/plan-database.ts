@@ -1,15 +1,15 @@
 import { fromBase64 } from "../core/bytes.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { DatabaseConnection } from "../core/plan/connections.ts";
+import type { Connections, DatabaseConnection } from "../core/plan/connections.ts";
 import type { DatabaseParameter, DatabaseTarget, ParameterKind } from "../core/plan/database.ts";
 import type { DatabasePlan } from "../core/plan.ts";
 import { parameterName } from "./body-template.ts";
 import type { DatabaseSection, Manifest } from "./manifest-schema.ts";
 import { type PlanContext, type Planned, type PlanRefusal, refusePlan } from "./plan-result.ts";
-import { readPostgres } from "./sql/postgres.ts";
+import { parseStatement } from "./sql/postgres.ts";
 import { readSqlite } from "./sql/sqlite.ts";
-import type { ReadStatement } from "./sql/statement.ts";
+import { inSchema, type ParsedStatement, type ReadStatement } from "./sql/statement.ts";
 
 /** Where names without a schema are looked up when nothing else is said; sqlite's schema has no other name. */
 const USUAL_SCHEMA = { postgresql: "public", sqlite: "main" } as const;
@@ -31,10 +31,9 @@ export function planDatabase(
   const engine = engineOf(section);
   if (engine !== null && engine !== target.engine)
     return refusePlan("connection_missing", `the connection ${section.connection} is not ${engine}`);
-  const name = parameterName(section.statement);
-  const text = name === null ? section.statement : params[name];
-  if (typeof text !== "string") return refusePlan("statement_refused", "the statement must be text");
-  const read = readStatement(text, target, section.functions);
+  const text = textOfStatement(section, params);
+  if (text === null) return refusePlan("statement_refused", "the statement must be text");
+  const read = readStatement(section, text, target, context);
   if (!read.ok) return refusePlan("statement_refused", read.message);
   const { statement } = read;
   if ((statement.class === "select") !== (section.access === "read"))
@@ -88,17 +87,63 @@ export function engineOf(section: DatabaseSection): "postgresql" | "sqlite" | nu
   return section.engine ?? (section.mode === "fixed" ? "postgresql" : null);
 }
 
-export function readStatement(
+/** SQL that comes with a call, for PostgreSQL's parser to read beside the thread that answers calls. */
+export interface WrittenStatement {
+  readonly text: string;
+  readonly functions: readonly string[];
+}
+
+/** What of the call has to be read before it can be planned; null when nothing has. */
+export function writtenStatement(
+  section: DatabaseSection,
+  params: JsonObject,
+  connections: Connections,
+): WrittenStatement | null {
+  if (typeof section.statement === "string") return null;
+  if (connections.database.get(section.connection)?.target.engine !== "postgresql") return null;
+  const text = textOfStatement(section, params);
+  return text === null ? null : { text, functions: section.functions };
+}
+
+function textOfStatement(section: DatabaseSection, params: JsonObject): string | null {
+  const name = parameterName(section.statement);
+  const text = name === null ? section.statement : params[name];
+  return typeof text === "string" ? text : null;
+}
+
+function readStatement(
+  section: DatabaseSection,
   text: string,
-  target: Pick<DatabaseTarget, "engine"> & { readonly schema?: string },
-  functions: readonly string[],
+  target: DatabaseTarget,
+  { statement }: PlanContext,
 ): ReadStatement {
   switch (target.engine) {
-    case "postgresql":
-      return readPostgres(text, target.schema ?? USUAL_SCHEMA.postgresql, functions);
+    case "postgresql": {
+      const parsed = typeof section.statement === "string" ? fixedStatement(section, text) : statement;
+      if (parsed === null || parsed === undefined) throw new Error("the statement has not been read");
+      return inSchema(parsed, target.schema);
+    }
     case "sqlite":
-      return readSqlite(text, functions);
+      return readSqlite(text, section.functions);
   }
+}
+
+const fixed = new WeakMap<DatabaseSection, ParsedStatement>();
+
+/** The statement that a manifest has; read once, when the manifest is checked. */
+function fixedStatement(section: DatabaseSection, text: string): ParsedStatement {
+  const known = fixed.get(section);
+  if (known !== undefined) return known;
+  const parsed = parseStatement(text, section.functions);
+  fixed.set(section, parsed);
+  return parsed;
+}
+
+/** The statement that a manifest has, as its engine reads it. */
+export function checkedStatement(section: DatabaseSection, text: string): ReadStatement {
+  return (engineOf(section) ?? "postgresql") === "postgresql"
+    ? inSchema(fixedStatement(section, text), USUAL_SCHEMA.postgresql)
+    : readSqlite(text, section.functions);
 }
 
 /** Tables with their schema, sorted: those that manifest and connection both list; null when neither lists any. */

@@ -1,5 +1,6 @@
 import type { Connections } from "../core/plan/connections.ts";
 import type { Plan } from "../core/plan.ts";
+import type { ParsedStatement } from "./sql/statement.ts";
 
 /** What planning needs to know beside the parameters. */
 export interface PlanContext {
@@ -17,6 +18,8 @@ export interface PlanContext {
   readonly local?: readonly { readonly host: string; readonly port: number }[];
   /** Endpoints that the operator's configuration names; none when absent. */
   readonly connections?: Connections;
+  /** What the parser made of the call's `WrittenStatement`, where it has one. */
+  readonly statement?: ParsedStatement | null;
 }
 
 export type PlanRefusalCode =

@@ -210,7 +210,7 @@ export const configSchema = z.strictObject({
         .regex(/^http:\/\/[^/?#@\s]+$/, "http://host:port, without a user")
         .optional()
         .describe(
-          "Proxy for everything but local targets, asked by CONNECT for the judged address; none when absent.",
+          "Proxy for HTTP and object stores at public addresses, asked by CONNECT for the judged address; none when absent. Mail servers, message brokers and databases are dialled directly.",
         ),
       proxy_secret: z
         .string()

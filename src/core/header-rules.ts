@@ -16,18 +16,21 @@ const FRAMING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** They turn an approved method or path into another one behind the origin's front. */
+/** They turn an approved method, path or host into another one behind the origin's front. */
 const REWRITES: ReadonlySet<string> = new Set([
+  "forwarded",
+  "x-host",
   "x-http-method",
   "x-http-method-override",
   "x-method-override",
+  "x-original-host",
   "x-original-url",
   "x-rewrite-url",
 ]);
 
 /** Words that make a header a credential: as its whole name, or between hyphens. */
 const CREDENTIAL =
-  /(?:^|-)(?:authorization|cookie2?|token|secret|password|passwd|credentials?|api-?key|(?:access|account|application|auth|private|subscription)-key|signature)(?:$|-)/;
+  /(?:^|-)(?:authorization|cookie2?|token|secret|password|passwd|credentials?|api-?key|jwt|(?:access|account|admin|application|auth|functions|master|private|rapidapi|subscription)-key|signature)(?:$|-)/;
 
 export type HeaderClass = "framing" | "rewrite" | "credential";
 
@@ -38,6 +41,6 @@ export type HeaderClass = "framing" | "rewrite" | "credential";
  */
 export function headerClass(name: string): HeaderClass | null {
   if (FRAMING.has(name) || name.startsWith("proxy-")) return "framing";
-  if (REWRITES.has(name)) return "rewrite";
+  if (REWRITES.has(name) || name.startsWith("x-forwarded-")) return "rewrite";
   return CREDENTIAL.test(name) ? "credential" : null;
 }

@@ -4,7 +4,7 @@ import { secretsOf } from "../core/plan.ts";
 import type { PolicyDecision, PolicyInput } from "../policy/contract.ts";
 import type { Authorized, Cause, PlannedCall } from "./call.ts";
 import type { Gate } from "./gate.ts";
-import { planFacts } from "./plan-facts.ts";
+import { planFacts, readBackFacts } from "./plan-facts.ts";
 import { type Refusal, refuse, sanitise } from "./refusal.ts";
 
 /** Step 6: may it? Policy judges the plan; an approval is one of its inputs. */
@@ -49,6 +49,7 @@ export function policyInput(gate: Gate, call: PlannedCall, cause: Cause): Policy
       envelope: false,
     },
     plan: planFacts(plan),
+    read_back: readBackFacts(plan),
     secrets: secretsOf(plan),
     params: call.policyParams,
     budget: { calls_remaining: budgetBefore(gate, call, now) },

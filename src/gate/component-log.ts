@@ -5,6 +5,7 @@ import { LruMap } from "../core/lru-map.ts";
 import type { LogLine } from "../sandbox/index.ts";
 import type { PlannedCall } from "./call.ts";
 import { sanitise } from "./refusal.ts";
+import { shortenUrls } from "./shorten-urls.ts";
 
 export const COMPONENT_LEVELS = ["debug", "info", "warn", "off"] as const;
 export type ComponentLevel = (typeof COMPONENT_LEVELS)[number];
@@ -42,7 +43,7 @@ interface Window {
 /**
  * What components say, for the operator's log and nowhere else. They say it at an agent's request, so it is bounded: by
  * call, by action and tenant in time, and by what the log takes; what is dropped is counted there. Credentials are
- * taken out of the whole text before anything else is done to it.
+ * taken out of the whole text before anything else is done to it; then URLs lose what may be one.
  */
 export class ComponentLog {
   private readonly options: ComponentLogOptions;
@@ -71,7 +72,7 @@ export class ComponentLog {
         trace_id: call.traceId,
         tenant: call.caller.tenant,
         action_id: call.action.id,
-        message: sanitise(redact(message, cut), MESSAGE_BYTES),
+        message: sanitise(shortenUrls(redact(message, cut)), MESSAGE_BYTES),
       });
     if (wanted.length > room && window.lines < LINES_PER_WINDOW) this.tellDropped(window);
     this.send();

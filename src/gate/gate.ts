@@ -1,4 +1,4 @@
-import type { Registry } from "../actions/index.ts";
+import type { Registry, StatementReader } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Connections } from "../core/plan/connections.ts";
@@ -30,6 +30,8 @@ export interface Gate {
   readonly ledger: Ledger;
   readonly reader: LedgerReader;
   readonly registry: Registry;
+  /** Reads SQL that comes with calls. */
+  readonly statements: StatementReader;
   readonly policy: PolicyEngine;
   readonly sandbox: Sandbox;
   readonly host: Host;

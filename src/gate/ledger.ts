@@ -66,6 +66,9 @@ export class Ledger {
       };
       worker.onerror = (event) => reject(new LedgerError("ledger_failed", event.message));
       worker.postMessage({ kind: "open", ...message } satisfies ThreadMessage);
+    }).catch((error: unknown) => {
+      worker.terminate();
+      throw error;
     });
     return new Ledger(worker, opened, options);
   }
@@ -106,7 +109,10 @@ export class Ledger {
 
   /** Commits what waits, signs a checkpoint and closes the files. */
   async close(): Promise<string> {
-    if (this.failure !== null) throw this.failure;
+    if (this.failure !== null) {
+      this.worker.terminate();
+      throw this.failure;
+    }
     const note = await new Promise<string>((resolve, reject) => {
       this.worker.onmessage = (event: MessageEvent<ThreadAnswer>) => {
         if (event.data.kind === "closed") resolve(event.data.checkpoint);

@@ -44,7 +44,7 @@ async function run(gate: Gate, request: ExecuteRequest, progress: Progress): Pro
   const earlier = replayed(gate, validated);
   if (earlier !== null) return earlier;
 
-  const planned = plan(gate, validated);
+  const planned = await plan(gate, validated);
   if (isRefusal(planned)) return planned;
   progress.planned = planned;
   const cause: Cause = { kind: "proof", proof: planned.proof, idempotency: planned.idempotency };

@@ -58,4 +58,12 @@ export function planFacts(plan: Plan): PolicyInput["plan"] {
   }
 }
 
+/** What policy may know of how the effect will be looked for. */
+export function readBackFacts(plan: Plan): PolicyInput["read_back"] {
+  if (plan.kind !== "http" || plan.readBack === null) return null;
+  const { url, values, attempts } = plan.readBack;
+  const { scheme, host, port, path } = parseTargetUrl(url);
+  return { kind: "http", scheme, host, port, path, values: values.map(({ name }) => name), attempts };
+}
+
 const DEFAULT_EXCHANGE = "(default)";

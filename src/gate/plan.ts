@@ -6,12 +6,16 @@ import { commit, makePayload, type Payload } from "../ledger/store/payloads.ts";
 import { findLease } from "./acts/state.ts";
 import type { Planned, PlannedCall, Validated } from "./call.ts";
 import type { Gate } from "./gate.ts";
+import { overloaded } from "./overloaded.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { sessionRoot } from "./session-root.ts";
 
 /** Step 5: the exact effect, made before policy and never changed again. */
-export function plan(gate: Gate, call: Validated): Planned | Refusal {
+export async function plan(gate: Gate, call: Validated): Promise<Planned | Refusal> {
   const { action, params } = call;
+  const written = action.written(params, gate.connections);
+  const statement = written === null ? null : await gate.statements.read(written, call.caller.tenant);
+  if (written !== null && statement === null) return overloaded();
   const session = findLease(gate.reader.db, call.caller.sessionId);
   if (session === null) return refuse("invalid_lease", 401, "the session is not known to this gate");
   const fsRoot = session.fs_root === null ? gate.fsRoot : gate.sessionRoots.path(session.fs_root);
@@ -29,6 +33,7 @@ export function plan(gate: Gate, call: Validated): Planned | Refusal {
     fsBelow: root.below,
     local: gate.localTargets.get(action.id) ?? [],
     connections: gate.connections,
+    statement,
   });
   if (!made.ok)
     return refuse("policy_denied", 403, made.message, {

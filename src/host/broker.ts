@@ -18,8 +18,10 @@ export interface BrokerJob<K extends PlanKind> {
   readonly deadline: number;
   /** To be kept current throughout: it is evidence, however the work ends. */
   readonly record: Writable<EffectOf<K>>;
-  /** The secrets that the plan names, and no other; released by the door. */
+  /** The secrets that the plan names, for storage with the proxy's login, and no other; released by the door. */
   readonly secrets: OpenSecrets;
+  /** Whose they are: a connection that somebody has logged in with serves nobody else. */
+  readonly owner: string;
 }
 
 export interface Broker<K extends PlanKind> {

@@ -28,6 +28,7 @@ import {
   refusalOf,
   storageRecord,
 } from "./record.ts";
+import type { Automata } from "./scrub/automata.ts";
 import { Scrubber } from "./scrub/scrubber.ts";
 
 /** What doors share; made once per gate by `createHost`. */
@@ -36,6 +37,10 @@ export interface HostDeps {
   readonly brokers: Brokers;
   /** Null when the gate has no secrets. */
   readonly secrets: SecretSource | null;
+  /** What looks for their values. */
+  readonly automata: Automata;
+  /** Name of the secret with the login of the egress proxy; null without one. */
+  readonly proxySecret: string | null;
 }
 
 export interface DoorRequest {
@@ -151,7 +156,7 @@ class Door implements GuardedDoor {
   async close(): Promise<void> {
     this.shut("cancelled");
     await Promise.allSettled(this.underWay);
-    this.scrubber?.clear();
+    this.scrubber?.release();
     this.onClosed?.();
   }
 
@@ -194,7 +199,7 @@ class Door implements GuardedDoor {
           record.scrubbed = scrubber?.hits ?? 0;
           this.readBackHits += record.scrubbed;
           // Nothing but the answer itself is searched for it, and that has been.
-          scrubber?.clear();
+          scrubber?.release();
         }
       });
     } catch (thrown) {
@@ -229,20 +234,25 @@ class Door implements GuardedDoor {
     }
   }
 
-  /** Values are open for the length of one effect; what searches for them stays until the door closes. */
+  /** Values are open for the length of one effect; what searches for them is held until the door closes. */
   private async withSecrets<T>(
     plan: Plan,
     signal: AbortSignal,
     run: (opened: Opened, scrubber: Scrubber | null) => Promise<T>,
   ): Promise<T> {
     const { caller, secrets: granted } = this.request;
-    const login = plan.kind === "http" ? this.deps.brokers.http.proxySecret : null;
+    const login = plan.kind === "http" || plan.kind === "storage" ? this.deps.proxySecret : null;
     const own = login === null ? [] : [login];
     const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
     const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
     try {
       const values = sensitiveValues(plan, own, opened);
-      return await run(opened, values.length > 0 ? new Scrubber(values) : null);
+      const held = values.length > 0 ? await this.deps.automata.hold(values) : null;
+      if (signal.aborted) {
+        held?.release();
+        throw signal.reason;
+      }
+      return await run(opened, held === null ? null : new Scrubber(held));
     } finally {
       opened.secrets.release();
     }
@@ -262,7 +272,7 @@ class Door implements GuardedDoor {
     const { plan, limits, action, deadline } = this.request;
     const { http, fs, database, mail, queue, storage } = this.deps.brokers;
     const { signal } = this.controller;
-    const common = { limits, action, deadline, signal };
+    const common = { limits, action, deadline, signal, owner: this.owner };
     switch (plan.kind) {
       case "http": {
         const record = httpRecord(plan);
@@ -300,9 +310,13 @@ class Door implements GuardedDoor {
     scrubber: Scrubber | null,
   ): JobCredentials | null {
     if (scrubber === null) return null;
-    const { tenant, principal } = this.request.caller;
     const bindings = plan.secrets.filter(({ secret }) => names.has(secret));
-    return { bindings, secrets, scrubber, owner: JSON.stringify([tenant, principal]) };
+    return { bindings, secrets, scrubber, owner: this.owner };
+  }
+
+  private get owner(): string {
+    const { tenant, principal } = this.request.caller;
+    return JSON.stringify([tenant, principal]);
   }
 }
 

@@ -15,10 +15,11 @@ import { isPublicAddress } from "./http/addresses.ts";
 import { HTTP_TIMEOUTS, HttpBroker, type HttpTimeouts } from "./http/broker.ts";
 import type { ConnectionStats } from "./http/connections.ts";
 import { type ListenerAddress, type LocalEgress, loadLocalEgress } from "./http/local-egress.ts";
-import { type ProxySetting, readProxy } from "./http/proxy.ts";
+import { ProxyRoutes, type ProxySetting, readProxy } from "./http/proxy.ts";
 import { nameResolver, type Resolve } from "./http/resolver.ts";
 import { MAIL_TIMEOUTS, MailBroker, type MailTimeouts } from "./mail/broker.ts";
 import { QueueBroker } from "./queue/broker.ts";
+import { Automata } from "./scrub/automata.ts";
 import { StorageBroker } from "./storage/broker.ts";
 
 export interface HostOptions {
@@ -40,7 +41,10 @@ export interface HostOptions {
   readonly connections?: Connections;
   /** Where brokers get credentials from, through the door; nowhere when null or absent. */
   readonly secrets?: SecretSource | null;
-  /** Requests to public addresses go through it; `[[egress.local]]` targets never do. */
+  /**
+   * HTTP requests and those of object stores go to public addresses through it; `[[egress.local]]` targets, stores at
+   * other addresses and every other kind of connection never do.
+   */
   readonly proxy?: ProxySetting;
   readonly clock?: Clock;
   readonly random?: RandomSource;
@@ -75,16 +79,22 @@ export function createHost(options: HostOptions = {}): Host {
   const resolve = testing.resolve ?? nameResolver(options.nameServers ?? null);
   const dial = testing.dial ?? ((address: string, port: number) => ({ address, port }));
   const authorities = options.authorities ?? null;
+  const isPublic = testing.isPublic ?? isPublicAddress;
+  const httpTimeouts = { ...HTTP_TIMEOUTS, ...options.timeouts };
+  const proxy =
+    options.proxy === undefined
+      ? null
+      : new ProxyRoutes(readProxy(options.proxy), resolve, httpTimeouts.dnsMs);
   const http = new HttpBroker({
     clock,
     resolve,
-    isPublic: testing.isPublic ?? isPublicAddress,
+    isPublic,
     dial,
     authorities,
     localTargets: loadLocalEgress(options.localEgress ?? []),
     listeners: options.listeners ?? (() => []),
-    timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
-    proxy: options.proxy === undefined ? null : readProxy(options.proxy),
+    timeouts: httpTimeouts,
+    proxy,
   });
   const fs = new FsBroker({
     kernel: testing.kernel ?? linuxKernel(),
@@ -115,16 +125,25 @@ export function createHost(options: HostOptions = {}): Host {
     random: options.random ?? systemRandom,
     endpoints,
     connections: connections.queue,
-    connectMs: options.timeouts?.connectMs ?? HTTP_TIMEOUTS.connectMs,
+    connectMs: httpTimeouts.connectMs,
   });
   const storage = new StorageBroker({
     clock,
     endpoints,
     connections: connections.storage,
-    timeouts: { ...HTTP_TIMEOUTS, ...options.timeouts },
+    timeouts: httpTimeouts,
+    proxy,
+    isPublic,
   });
   const brokers: Brokers = { http, fs, database, mail, queue, storage };
-  return new RunningHost({ clock, brokers, secrets: options.secrets ?? null });
+  const automata = new Automata({ clock });
+  return new RunningHost({
+    clock,
+    brokers,
+    secrets: options.secrets ?? null,
+    automata,
+    proxySecret: proxy?.secret ?? null,
+  });
 }
 
 class RunningHost implements Host {
@@ -159,5 +178,6 @@ class RunningHost implements Host {
     const { http, fs, database, mail, queue, storage } = this.deps.brokers;
     await Promise.all([http, database, mail, queue, storage].map((broker) => broker?.close()));
     fs.close();
+    this.deps.automata.close();
   }
 }

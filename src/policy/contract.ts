@@ -61,6 +61,20 @@ export interface PolicyInput {
         readonly bucket: string;
         readonly key: string;
       };
+  /** How the gate looks for the effect once it is done, with GET requests; null when it does not. */
+  readonly read_back: {
+    readonly kind: "http";
+    /** The same scheme, host and port as the plan's: its credentials go there. */
+    readonly scheme: string;
+    readonly host: string;
+    readonly port: number;
+    /** `%7Bname%7D` stands where a value of the answer will. */
+    readonly path: string;
+    /** Names of those values, which the server chooses. */
+    readonly values: readonly string[];
+    /** Most requests. */
+    readonly attempts: number;
+  } | null;
   /** Names of the secrets that the plan asks for. */
   readonly secrets: readonly string[];
   /** Values of the parameters that the manifest lists in `policy_params`. */

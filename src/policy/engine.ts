@@ -98,6 +98,7 @@ const CANARY: PolicyInput = {
     envelope: false,
   },
   plan: { kind: "http", method: "GET", scheme: "https", host: "canary.invalid", port: 443, path: "/" },
+  read_back: null,
   secrets: [],
   params: {},
   budget: { calls_remaining: 0 },

@@ -74,6 +74,17 @@ const input = z.strictObject({
   required_scopes: texts,
   action,
   plan,
+  read_back: z
+    .strictObject({
+      kind: z.literal("http"),
+      scheme: text,
+      host: text,
+      port: z.int().min(1).max(65_535),
+      path: text,
+      values: texts,
+      attempts: z.int().min(1),
+    })
+    .nullable(),
   secrets: texts,
   // z.number() refuses NaN and the infinities, which JSON would turn into null, and null into "no limit".
   params: z

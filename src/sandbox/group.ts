@@ -1,5 +1,5 @@
+import { FairQueue } from "../core/fair-queue.ts";
 import type { Execution } from "./execution.ts";
-import { FairQueue } from "./fair-queue.ts";
 import type { IngestedComponent } from "./ingest.ts";
 import { Place } from "./place.ts";
 import type { RunnerProcess } from "./runner-process.ts";
@@ -21,10 +21,14 @@ export interface GroupLimits {
 const SURPLUS_MS = 5_000;
 
 /**
- * How many places of the queue a tenant may have for each that is free: what is left shrinks as the queue fills, and is
- * never all taken by one (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+ * How many places of the queue, or of the runners, a tenant may have for each that is free: what is left shrinks as they
+ * fill, and is never all taken by one (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2),
+ * 1998).
  */
 const PLACES_PER_FREE_ONE = 8;
+
+/** How long after a tenant has asked the others leave places in the runners for it, milliseconds. */
+const SHARED_MS = 60_000;
 
 /** Runners that may be given the same calls, and the calls that wait for one of them. */
 export class RunnerGroup {
@@ -50,6 +54,11 @@ export class RunnerGroup {
   private reserved = 0;
   /** The same, by tenant; none is zero. */
   private readonly promised = new Map<string, number>();
+  /** Calls that wait or are in a runner, by tenant; none is zero. Not counted where there is one tenant only. */
+  private readonly calls = new Map<string, number>();
+  private lastAsker: string | null = null;
+  /** When one tenant last asked after another. */
+  private sharedAt = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, tenant: string | null, size: number, limits: GroupLimits) {
     this.name = name;
@@ -69,7 +78,9 @@ export class RunnerGroup {
     let free = this.limits.queueLimit - taken;
     // Only who finds the queue promised away need ask what the runners would take.
     if (own >= PLACES_PER_FREE_ONE * free) {
-      const room = this.runners.reduce((sum, runner) => sum + this.room(runner, now), 0);
+      const room = this.mayGo(tenant, now)
+        ? this.runners.reduce((sum, runner) => sum + this.room(runner, now), 0)
+        : 0;
       free += room;
       if (free <= 0 || (taken >= room && own >= PLACES_PER_FREE_ONE * free)) return null;
     }
@@ -133,9 +144,38 @@ export class RunnerGroup {
     this.runners.push(runner);
   }
 
-  leaveQueue(execution: Execution): void {
+  /** A call waits from here on, until it is {@link next}. */
+  enter(execution: Execution, now: number): void {
+    const { tenant } = execution;
+    this.queue.push(execution);
+    if (this.tenant !== null) return;
+    this.calls.set(tenant, (this.calls.get(tenant) ?? 0) + 1);
+    if (tenant === this.lastAsker) return;
+    if (this.lastAsker !== null) this.sharedAt = now;
+    this.lastAsker = tenant;
+  }
+
+  /** The call that is given to a runner next; undefined when those that wait are over their share of the runners. */
+  next(now: number): Execution | undefined {
+    return this.queue.shift((tenant) => this.mayGo(tenant, now));
+  }
+
+  /** A call that entered is over. */
+  leave(execution: Execution): void {
+    const { tenant } = execution;
     this.queue.remove(execution);
     if (this.queue.length === 0) this.wantsSince = null;
+    const left = (this.calls.get(tenant) ?? 0) - 1;
+    if (left > 0) this.calls.set(tenant, left);
+    else this.calls.delete(tenant);
+  }
+
+  /** Whether one more call of this tenant leaves the others, while they ask, something of the runners. */
+  private mayGo(tenant: string, now: number): boolean {
+    if (now - this.sharedAt > SHARED_MS) return true;
+    const free = this.runners.length * this.limits.maxInFlight - this.inFlight;
+    const own = (this.calls.get(tenant) ?? 0) - this.queue.lengthOf(tenant);
+    return own < PLACES_PER_FREE_ONE * free;
   }
 
   /** Takes runners that have served their time out of `runners`; they end with their last call. */

@@ -109,10 +109,7 @@ class Pool implements Sandbox {
     const group = this.groupFor(component, request.tenant);
     const execution = new Execution(request, component, this.clock);
     this.executions.add(execution);
-    execution.whenOver(() => {
-      this.executions.delete(execution);
-      group.leaveQueue(execution);
-    });
+    execution.whenOver(() => this.executions.delete(execution));
     const ungranted = component.imports.find((name) => request.granted?.includes(name) === false);
     if (request.signal.aborted) execution.fail("cancelled", "the call was cancelled");
     else if (request.deadline <= this.clock.monotonic())
@@ -120,7 +117,11 @@ class Pool implements Sandbox {
     else if (ungranted !== undefined)
       execution.fail("import_not_granted", `the component imports ${ungranted}, which is not granted`);
     else {
-      group.queue.push(execution);
+      execution.whenOver(() => {
+        this.executions.delete(execution);
+        group.leave(execution);
+      });
+      group.enter(execution, this.clock.monotonic());
       this.dispatch(group);
     }
     return execution.outcome;
@@ -166,7 +167,7 @@ class Pool implements Sandbox {
     while (group.queue.length > 0) {
       const now = this.clock.monotonic();
       const best = group.choose(now) ?? this.relief(group, now);
-      const execution = best === null ? undefined : group.queue.shift();
+      const execution = best === null ? undefined : group.next(now);
       if (best === null || execution === undefined) break;
       this.supply.succeeded();
       best.execute(execution);

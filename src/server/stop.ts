@@ -30,6 +30,7 @@ export async function stopGate(
   // A call that was admitted before, and granted since.
   await gate.running.drained();
   clearTimeout(late);
+  gate.statements.close();
   await gate.host.close();
   await gate.sandbox.close();
   await gate.componentLog.flush(LAST_WORDS_MS);

@@ -143,6 +143,18 @@ describe("an entry of auth that cannot be right is refused when it is loaded", (
     expect(findings([one])).toEqual([`manifest_invalid ${problem}`]);
   });
 
+  test("a secret that no rule puts anywhere", () => {
+    // Named beside the request, it would be required and never sent.
+    for (const member of ["secrets", "credentials", "inject"])
+      expect(problemsOf(httpText({ [member]: [{ name: "TOKEN", required: true }] }))).toEqual([
+        expect.stringContaining(`unknown key ${member}`),
+      ]);
+    expect(findings([{ secret: "TOKEN", hosts: ["api.example.com"] }])).toEqual([
+      expect.stringContaining("auth.0.in"),
+    ]);
+    expect(findings([{ secret: "TOKEN", in: "bearer" }])).toEqual([expect.stringContaining("auth.0.hosts")]);
+  });
+
   test("two for one place", () => {
     expect(findings([entry(), entry({ secret: "OTHER", in: "basic" })])).toEqual([
       "manifest_invalid auth.1.name: is the place of auth.0 already",

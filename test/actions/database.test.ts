@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { weakenings } from "../../src/actions/override.ts";
+import { parseStatement } from "../../src/actions/sql/postgres.ts";
 import { loadPostgresParser } from "../../src/actions/sql/postgres-parser.ts";
 import { sha256Hex } from "../../src/core/bytes.ts";
 import { canonicalJson } from "../../src/core/canonical-json.ts";
@@ -22,7 +23,12 @@ const TARGET = {
   tls: "verify",
 } as const;
 
-function connected(tables: readonly string[] | null): { fsRoot: null; connections: Connections } {
+interface Connected {
+  readonly fsRoot: null;
+  readonly connections: Connections;
+}
+
+function connected(tables: readonly string[] | null): Connected {
   const orders = { target: TARGET, secret: "ORDERS_PASSWORD", ca: null, tables };
   const notes = {
     target: { engine: "sqlite", file: "/srv/notes.db" } as const,
@@ -56,8 +62,14 @@ const SQL_PARAMS = {
 const free = (section: Members = {}, more: Members = {}) =>
   actionOf(databaseText({ ...WRITTEN, tables: undefined, ...section }, { params: SQL_PARAMS, ...more }));
 
+/** What the thread for statements makes of the call's. */
+function parsed(action: ReturnType<typeof actionOf>, params: JsonObject, { connections }: Connected) {
+  const written = action.written(params, connections);
+  return written === null ? null : parseStatement(written.text, written.functions);
+}
+
 function planned(action: ReturnType<typeof actionOf>, params: JsonObject, context = connected(["orders"])) {
-  const made = action.plan(params, context);
+  const made = action.plan(params, { ...context, statement: parsed(action, params, context) });
   return made.ok ? (made.plan as DatabasePlan) : `${made.code}: ${made.message}`;
 }
 

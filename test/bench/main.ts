@@ -57,7 +57,7 @@ async function bench(publish: boolean, million: boolean): Promise<void> {
 async function benchHttp(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
   try {
-    console.log(httpReport(await measureHttp(scratch), measureScrubbing()));
+    console.log(httpReport(await measureHttp(scratch), await measureScrubbing()));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

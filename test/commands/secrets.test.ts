@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -44,8 +46,8 @@ class Place {
     writeFileSync(toml, `${readFileSync(toml, "utf8")}\n${config}\n`);
   }
 
-  run(words: readonly string[], stdin?: string) {
-    return runBinary(words, { cwd: this.root, env: this.env, ...(stdin === undefined ? {} : { stdin }) });
+  run(words: readonly string[], stdin?: string, cwd = this.root) {
+    return runBinary(words, { cwd, env: this.env, ...(stdin === undefined ? {} : { stdin }) });
   }
 
   /** As {@link run}, and it must go well. */
@@ -121,6 +123,62 @@ describe("a project's secrets", () => {
     await here.done(["secrets", "set", "FILED", "--from-file", path]);
     expect(await here.done(["secrets", "get", "FILED", "--reveal"])).toBe("line one\nline two\n");
     expect(statSync(here.file).mode & 0o777).toBe(0o600);
+  });
+
+  test("are to the character what was given, however often they are given back", async () => {
+    const pem = `-----BEGIN PRIVATE KEY-----\n${"MIGHAgEAMBMGByqGSM49\n".repeat(3)}-----END PRIVATE KEY-----\n`;
+    const awkward = [
+      '"',
+      "'",
+      "\\",
+      'say "hi" \\ \\n \\"',
+      "a: b # c",
+      "- x\n- y",
+      "{{ x }}",
+      "%s$HOME`id`",
+      pem,
+    ];
+    const path = join(here.scratch, "awkward");
+    for (const value of awkward) {
+      let given = value;
+      for (let round = 0; round < 2; round++) {
+        writeFileSync(path, given);
+        await here.done(["secrets", "set", "AWKWARD", "--from-file", path]);
+        given = await here.done(["secrets", "get", "AWKWARD", "--reveal"]);
+      }
+      expect(given).toBe(value);
+    }
+  });
+
+  test("are those of the project wherever in it the command runs", async () => {
+    const below = join(here.root, "src/deep");
+    mkdirSync(below, { recursive: true });
+    writeFileSync(join(below, "value"), "from below");
+    const { code } = await here.run(["secrets", "set", "BELOW", "--from-file", "value"], undefined, below);
+    expect(code).toBe(0);
+    expect(await here.done(["secrets", "get", "BELOW", "--reveal"])).toBe("from below");
+    expect(readdirSync(below)).toEqual(["value"]);
+    expect(
+      readdirSync(here.dir)
+        .filter((name) => name.startsWith("secrets"))
+        .sort(),
+    ).toEqual(["secrets-identity.txt", "secrets.enc.yaml", "secrets.enc.yaml.lock"]);
+  });
+
+  test("are changed in one step: who has the old file open has all of it", async () => {
+    const kept = join(here.scratch, "kept.yaml");
+    linkSync(here.file, kept);
+    const before = readFileSync(kept, "utf8");
+    for (const words of [
+      ["set", "STEP"],
+      ["remove", "STEP"],
+      ["rotate", "--yes"],
+    ]) {
+      await here.done(["secrets", ...words], "in one step");
+      expect(readFileSync(kept, "utf8")).toBe(before);
+      expect(statSync(here.file).nlink).toBe(1);
+    }
+    rmSync(kept);
   });
 
   test("have no way in by the command line", async () => {
@@ -218,6 +276,41 @@ describe("a project's secrets", () => {
     expect(codeIn(stderr)).toBe("secrets_damaged");
     expect(readFileSync(here.file, "utf8")).toBe(bad);
     writeFileSync(here.file, good);
+  });
+});
+
+describe("what is no secrets file is refused without a word of it, and stays as it is", () => {
+  const PLAIN = "plain-s3cr3t";
+  const made = new Map<string, Place>();
+  test.each([
+    ["a lone quote", "yaml", '"'],
+    ["a quote that does not end", "yaml", `TOKEN: "${PLAIN}`],
+    ["a file that was never encrypted", "yaml", `TOKEN: ${PLAIN}\n`],
+    [
+      "a value over several lines, unquoted",
+      "yaml",
+      `TOKEN: -----BEGIN KEY-----\n${PLAIN}\n-----END KEY-----\n`,
+    ],
+    ["tabs", "yaml", `a:\n\tTOKEN: ${PLAIN}\n`],
+    ["a flow map that does not end", "yaml", `{TOKEN: ${PLAIN}`],
+    ["a list", "yaml", `- ${PLAIN}\n`],
+    ["a text alone", "yaml", `${PLAIN}\n`],
+    ["JSON that does not end", "json", `{"TOKEN": "${PLAIN}`],
+    ["JSON that was never encrypted", "json", `{"TOKEN": "${PLAIN}"}`],
+    ["a dotenv file that was never encrypted", "env", `TOKEN=${PLAIN}\n`],
+    ["a line that is no assignment", "env", `${PLAIN}\n`],
+  ])("%s", async (_what, ending, text) => {
+    const here = made.get(ending) ?? place(`[secrets]\nfile = "secrets.${ending}"`);
+    if (!made.has(ending)) await here.done(["secrets", "init"]);
+    made.set(ending, here);
+    const file = join(here.dir, `secrets.${ending}`);
+    writeFileSync(file, text);
+    for (const words of [["list"], ["get", "TOKEN", "--shared", "--reveal"], ["set", "TOKEN", "--shared"]]) {
+      const { code, stdout, stderr } = await here.run(["secrets", ...words, "--json"], "x");
+      expect([code, codeIn(stderr)]).toEqual([1, "secrets_damaged"]);
+      expect(stdout + stderr).not.toContain(PLAIN);
+    }
+    expect(readFileSync(file, "utf8")).toBe(text);
   });
 });
 

@@ -24,6 +24,7 @@ const PLANS: readonly Plan[] = [
   }),
   fsPlan("/srv", { operation: "overwrite", content: Buffer.from("x"), expectedBeforeHash: "ab" }),
   fsPlan("/srv"),
+  fsPlan("/srv", { allow: ["src/**", "*.md"], deny: ["**/.env", "**/.ssh/**"], maxFileBytes: 7 }),
   databasePlan(),
   databasePlan({ target: { engine: "sqlite", file: "/srv/shop.db" }, secret: "DB_PASSWORD" }),
   mailPlan(),

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { httpText } from "../actions/manifests.ts";
 import { digestOf, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
 import { buildComponent } from "../sandbox/build-component.ts";
-import { logs } from "../sandbox/guests.ts";
+import { LOGS_ITS_TASK, logs } from "../sandbox/guests.ts";
 import { WireAgent } from "../wire-client.ts";
+import { startUpstream, withUpstream } from "./upstream-server.ts";
 
 let gate: GateProcess;
 let agent: WireAgent;
@@ -44,4 +45,48 @@ test("what a component logs is on the gate's stderr, bounded and one line each, 
   // The runner passes on 256 of the 300.
   expect(entries).toContainEqual(expect.objectContaining({ event: "component_log_dropped", lines: 192 }));
   for (const { text } of [done, receipt]) expect(text).not.toContain(" ".repeat(100));
+});
+
+test("neither the built-in component nor one that logs its whole task writes more of a url than its host", async () => {
+  const tells = await buildComponent(LOGS_ITS_TASK);
+  const upstream = await startUpstream();
+  try {
+    await using signing = await startGate(
+      withUpstream(upstream, ["http_fetch"], {
+        components: [tells],
+        policy: openPolicy(undefined, { actions: ["tells"] }),
+        config: '[log]\ncomponents = "debug"',
+        actions: {
+          "tells.yaml": httpText({
+            id: "tells",
+            provider: digestOf(tells),
+            http: { method: "POST", url: "https://api.example.com/{repo}{?title}", body: { text: "" } },
+            params: {
+              type: "object",
+              required: ["repo", "title"],
+              properties: { repo: { type: "string" }, title: { type: "string" } },
+            },
+          }),
+        },
+      }),
+    );
+    const caller = await WireAgent.connect(signing.clientSocket);
+    const url = `${upstream.origin}/path-s3cr3t?sig=query-s3cr3t`;
+    expect((await caller.execute("http_fetch", { url })).status).toBe(200);
+    expect(upstream.requests.map(({ target }) => target)).toEqual(["/path-s3cr3t?sig=query-s3cr3t"]);
+    await caller.execute("tells", { repo: "path-s3cr3t", title: "query-s3cr3t" });
+    expect(await signing.stop()).toBe(0);
+    const lines = signing
+      .stderr()
+      .split("\n")
+      .filter((line) => line.includes('"component_log"'))
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ action_id, message }) => [action_id, message])).toEqual([
+      ["http_fetch", 'answered 200 to "GET"'],
+      ["tells", expect.stringContaining('"url":"https://api.example.com/…"')],
+    ]);
+    expect(signing.stderr()).not.toContain("s3cr3t");
+  } finally {
+    await upstream.close();
+  }
 });

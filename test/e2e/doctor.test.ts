@@ -122,3 +122,17 @@ password_secret = "SHOP_PASSWORD"
     text: "SHOP_PASSWORD is not there; needed by database_query",
   });
 });
+
+test("grants of actions that are not there are told, by it and when the gate starts", async () => {
+  const { code, found } = await doctor("policy data");
+  expect(code).toBe(0);
+  const text = `uid:${process.getuid?.()} is granted "http_fetch", which is not registered`;
+  expect(found).toContainEqual({
+    check: "policy data",
+    level: "warning",
+    code: "unknown_action",
+    text,
+    hint: null,
+  } as Found);
+  expect(gate.stderr()).toContain(`latchgate: policy data: ${text} (unknown_action)`);
+});

@@ -131,7 +131,7 @@ ca_file = "${ca}"
 }
 
 const CA_FILE = "upstream-ca.pem";
-const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** A gate's set-up that opens the upstream for these actions, without the limits on load that tests would run into. */
 export function withUpstream(

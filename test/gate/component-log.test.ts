@@ -69,6 +69,35 @@ test("a credential is taken out of the whole text before it is cleaned and cut",
   expect(written.map((entry) => entry.message)).toEqual([`${"x".repeat(998)}##`]);
 });
 
+test.each([
+  ["asked https://api.example.com/a/b?sig=s3cr3t", "asked https://api.example.com/…"],
+  ["asked https://api.example.com:8443?sig=s3cr3t#x, twice", "asked https://api.example.com:8443/… twice"],
+  ["(HTTPS://API.example.com/s3cr3t)", "(HTTPS://API.example.com/…"],
+  ["https://user:s3cr3t@api.example.com/", "https://api.example.com/"],
+  ["https://user@s3cr3t@api.example.com", "https://api.example.com"],
+  ["postgres://gate:s3cr3t@db.internal:5432/shop", "postgres://db.internal:5432/…"],
+  [
+    '{"url":"https://a.example/s3cr3t","to":"https://b.example/s3cr3t"}',
+    '{"url":"https://a.example/…","to":"https://b.example/…"}',
+  ],
+  ["https://a.example/ and https://b.example", "https://a.example/ and https://b.example"],
+  ["https://[::1]:8443/s3cr3t", "https://[::1]:8443/…"],
+  ["no url: a://, b:/c, d//e", "no url: a://, b:/c, d//e"],
+])("a url in a line keeps its host alone: %s", async (message, wanted) => {
+  const { log, written } = bench();
+  log.take(call(), lines(1, "info", message), as);
+  await log.flush(60_000);
+  expect(written.map((entry) => entry.message)).toEqual([wanted]);
+});
+
+test("a url across the limit of a line is shortened before the line is cut", async () => {
+  const { log, written } = bench();
+  const message = `${"x".repeat(960)} https://api.example.com/${"s3cr3t".repeat(100)}`;
+  log.take(call(), lines(1, "info", message), as);
+  await log.flush(60_000);
+  expect(written[0]?.message).toBe(`${"x".repeat(960)} https://api.example.com/…`);
+});
+
 test("a call has 64 lines, and the log says how many there were more", async () => {
   const { log, written } = bench();
   log.take(call(), lines(256), as);

@@ -6,6 +6,7 @@ import type { OpenSecrets, SecretRequest } from "../../src/core/secrets.ts";
 import type { Broker } from "../../src/host/broker.ts";
 import { createDoor, type HostDeps } from "../../src/host/door.ts";
 import { createHost } from "../../src/host/index.ts";
+import { Automata } from "../../src/host/scrub/automata.ts";
 import { callFor, databasePlan, doorRequest, httpPlan, mailPlan, queuePlan, storagePlan } from "./plans.ts";
 
 const host = createHost({ testing: { resolve: async () => [] } });
@@ -100,11 +101,14 @@ describe("the secrets of a plan", () => {
       },
       close: async () => {},
     };
+    const clock = { now: Date.now, monotonic: () => performance.now() };
     const deps: HostDeps = {
-      clock: { now: Date.now, monotonic: () => performance.now() },
+      clock,
       // No other broker is reached.
       brokers: { queue: broker } as HostDeps["brokers"],
       secrets: { open },
+      automata: new Automata({ clock }),
+      proxySecret: null,
     };
     return { seen, deps };
   }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { FairQueue } from "../../src/sandbox/fair-queue.ts";
+import { FairQueue } from "../../src/core/fair-queue.ts";
 import { RunnerGroup } from "../../src/sandbox/group.ts";
 import type { Place } from "../../src/sandbox/place.ts";
 
@@ -25,6 +25,22 @@ test("nobody has two turns while another one waits for its first, and each line 
         since.set(item.tenant, turn);
       }
       expect(waiting.size).toBe(0);
+    }),
+  );
+});
+
+test("whose turn it is but may not go keeps it, and keeps nobody back", () => {
+  fc.assert(
+    fc.property(tenants, fc.constantFrom("a", "b", "c", "d"), (arrivals, late) => {
+      const queue = new FairQueue<{ tenant: string }>();
+      const all = new FairQueue<{ tenant: string }>();
+      const items = arrivals.map((tenant) => ({ tenant }));
+      for (const item of items) queue.push(item);
+      for (const item of items.filter(({ tenant }) => tenant !== late)) all.push(item);
+      for (let next = all.shift(); next !== undefined; next = all.shift())
+        expect(queue.shift((tenant) => tenant !== late)).toBe(next);
+      expect(queue.shift((tenant) => tenant !== late)).toBeUndefined();
+      expect(queue.items()).toEqual(items.filter(({ tenant }) => tenant === late));
     }),
   );
 });

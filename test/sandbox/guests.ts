@@ -110,6 +110,17 @@ export function execute(ptr: usize, len: usize): usize {
 `;
 }
 
+/** Writes its whole task to the log. */
+export const LOGS_ITS_TASK = `
+import { ascii, ok } from "../lib/abi";
+@external("latchgate:provider/io-log@0.1.0", "log-warn")
+declare function warn(message: usize, len: usize): void;
+export function execute(ptr: usize, len: usize): usize {
+  warn(ptr, len);
+  return ok(ascii('{"ok":true}'));
+}
+`;
+
 /** Asks for a mail to be sent. */
 export const SENDS_MAIL = `
 import { ascii, ok } from "../lib/abi";

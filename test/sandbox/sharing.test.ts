@@ -3,7 +3,18 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { FRAME, FrameReader } from "../../src/sandbox/protocol/frame.ts";
 import { answers, answersLength, asksFor } from "./guests.ts";
-import { admit, held, LIMITS, openSandbox, respond, run, ScriptedDoor, SELF, until } from "./laboratory.ts";
+import {
+  admit,
+  held,
+  LIMITS,
+  openSandbox,
+  respond,
+  run,
+  ScriptedDoor,
+  SELF,
+  silence,
+  until,
+} from "./laboratory.ts";
 
 const ASKS = asksFor("https://api.example.com/");
 let sandbox: Sandbox | undefined;
@@ -136,6 +147,68 @@ describe("tenants that share runners", () => {
     answer();
     for (const outcome of await Promise.all([first, ...many, ...few]))
       expect(outcome).toMatchObject({ status: "ok" });
+  });
+});
+
+describe("the places of the runners", () => {
+  const wide = { runners: 1, maxInFlight: 18, queueLimit: 64 };
+  const inFlight = (of: Sandbox) => pids(of, "builtin")[0]?.inFlight;
+  const slowCalls = (of: Sandbox, digest: string, count: number) => {
+    const holds = Array.from({ length: count }, held);
+    const outcomes = holds.map(({ script }) =>
+      run(of, digest, { tenant: "a", door: new ScriptedDoor(script), deadline: Number.MAX_SAFE_INTEGER }),
+    );
+    return { holds, outcomes };
+  };
+
+  test("are all for one tenant while nobody else asks", async () => {
+    sandbox = await openSandbox(wide);
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    const { holds, outcomes } = slowCalls(sandbox, digest, 18);
+    await until(() => inFlight(opened) === 18);
+    for (const { answer } of holds) answer();
+    for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: "ok" });
+  });
+
+  test("are not all filled with one tenant's slow calls while another asks, until it asks no more", async () => {
+    let ahead = 0;
+    const clock = { now: () => Date.now(), monotonic: () => performance.now() + ahead };
+    sandbox = await openSandbox({ ...wide, clock });
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    expect(await run(sandbox, digest, { tenant: "a" })).toMatchObject({ status: "ok" });
+    expect(await run(sandbox, digest, { tenant: "b" })).toMatchObject({ status: "ok" });
+    const { holds, outcomes } = slowCalls(sandbox, digest, 18);
+    await Promise.all(holds.slice(0, 16).map(({ asked }) => asked));
+    expect(pids(sandbox, "builtin")[0]).toMatchObject({ inFlight: 16, queued: 2 });
+    for (let i = 0; i < 3; i++)
+      expect(await run(sandbox, digest, { tenant: "b" })).toMatchObject({ status: "ok" });
+    expect(pids(sandbox, "builtin")[0]).toMatchObject({ inFlight: 16, queued: 2 });
+    ahead = 61_000;
+    await until(() => inFlight(opened) === 18);
+    for (const { answer } of holds) answer();
+    for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: "ok" });
+  });
+
+  test("that a tenant's calls let go of are its own again", async () => {
+    sandbox = await openSandbox(wide);
+    const opened = sandbox;
+    const digest = await admit(sandbox, ASKS);
+    expect(await run(sandbox, digest, { tenant: "b" })).toMatchObject({ status: "ok" });
+    const calls = new AbortController();
+    const silent = Array.from({ length: 18 }, () => {
+      const door = new ScriptedDoor(silence().script);
+      return run(opened, digest, { tenant: "a", door, signal: calls.signal });
+    });
+    await until(() => inFlight(opened) === 16);
+    calls.abort();
+    for (const outcome of await Promise.all(silent)) expect(outcome).toMatchObject({ status: "cancelled" });
+    const { holds, outcomes } = slowCalls(sandbox, digest, 17);
+    await Promise.all(holds.slice(0, 16).map(({ asked }) => asked));
+    expect(pids(sandbox, "builtin")[0]).toMatchObject({ inFlight: 16, queued: 1 });
+    for (const { answer } of holds) answer();
+    for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: "ok" });
   });
 });
 

@@ -125,6 +125,21 @@ describe("values", () => {
 });
 
 describe("a version of the file", () => {
+  test("loses its key once another is in its place, or the source is closed", async () => {
+    const { path, source } = counted("keys.yaml");
+    const keyNow = () => (Reflect.get(source, "version") as { readonly dataKey: Uint8Array }).dataKey;
+    await value(source, "KEY");
+    const first = keyNow();
+    expect(first.some((byte) => byte !== 0)).toBe(true);
+    const next = await madeFile("secrets.yaml", [{ owner: tenant("acme"), name: "KEY", value: "acme-next" }]);
+    renameSync(folder.write("keys.new.yaml", next), path);
+    await value(source, "KEY");
+    const second = keyNow();
+    expect([first.every((byte) => byte === 0), second.every((byte) => byte === 0)]).toEqual([true, false]);
+    source.close();
+    expect(second.every((byte) => byte === 0)).toBe(true);
+  });
+
   test("is checked once for a hundred calls at the same time, and for all later ones", async () => {
     const { source, checks } = counted("flight.yaml");
     const all = await Promise.all(Array.from({ length: 100 }, () => value(source, "KEY")));

@@ -14,9 +14,25 @@ export interface Statement {
 }
 
 /** The message repeats no value of the statement, only names that the reader knows. */
-export type ReadStatement =
-  | { readonly ok: true; readonly statement: Statement }
+export type ReadStatement = Read<Statement>;
+
+type Read<S> =
+  | { readonly ok: true; readonly statement: S }
   | { readonly ok: false; readonly message: string };
+
+/** A statement as the grammar has it, before it is known in which schema names without one are looked up. */
+export type ParsedStatement = Read<
+  Omit<Statement, "tables"> & {
+    readonly tables: readonly { readonly schema: string | null; readonly name: string }[];
+  }
+>;
+
+/** The statement where names without a schema are looked up in this one. */
+export function inSchema(parsed: ParsedStatement, usual: string): ReadStatement {
+  if (!parsed.ok) return parsed;
+  const names = parsed.statement.tables.map(({ schema, name }) => `${schema ?? usual}.${name}`);
+  return { ok: true, statement: { ...parsed.statement, tables: [...new Set(names)].sort() } };
+}
 
 /** Longer ones could nest deeper than PostgreSQL's parser has room for: tests take the deepest of this length. */
 export const LONGEST_STATEMENT = 8_192;

@@ -6,7 +6,7 @@ import { asSent } from "./spelling.ts";
 
 /** Anything shorter would be found by chance in answers that have nothing to do with it. */
 export const SHORTEST_SECRET = 8;
-/** What looks for a value is made for each call: longer ones would hold up others. */
+/** What looks for a value is a hundred times its size; and no header carries more. */
 export const LONGEST_SECRET = 8192;
 
 /**

@@ -22,9 +22,15 @@ export class Roots {
   private readonly roots: ReadonlyMap<string, Root>;
 
   constructor(kernel: Kernel, paths: readonly string[]) {
+    using opened = new DisposableStack();
     const roots = new Map<string, Root>();
-    for (const path of paths) roots.set(path, openRoot(kernel, path));
+    for (const path of paths) {
+      const root = openRoot(kernel, path);
+      opened.use(root.folder);
+      roots.set(path, root);
+    }
     this.roots = roots;
+    opened.move();
   }
 
   /**

@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { rootCertificates } from "node:tls";
 import { sha256Hex } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -12,13 +11,14 @@ import { HostFailure } from "../failure.ts";
 import type { Writable } from "../record.ts";
 import type { Scrubber } from "../scrub/scrubber.ts";
 import { sameAddress } from "./addresses.ts";
+import { firstToConnect } from "./attempts.ts";
 import { type DialTarget, type TrustSet, trustSet } from "./connect.ts";
 import { type Connection, ConnectionPool, type ConnectionStats } from "./connections.ts";
 import { exchange, type Incoming } from "./exchange.ts";
 import { inject, type Request } from "./inject.ts";
 import { findLocalTarget, type ListenerAddress, type LocalTarget, reachesListener } from "./local-egress.ts";
-import { Pins } from "./pins.ts";
-import type { EgressProxy, ProxyRoute } from "./proxy.ts";
+import { type Addresses, Pins } from "./pins.ts";
+import type { ProxyRoute, ProxyRoutes } from "./proxy.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
 import type { Resolve } from "./resolver.ts";
 import { within } from "./within.ts";
@@ -46,7 +46,7 @@ export interface HttpBrokerDeps {
   readonly listeners: () => readonly ListenerAddress[];
   readonly timeouts: HttpTimeouts;
   /** Null to dial targets directly. */
-  readonly proxy: EgressProxy | null;
+  readonly proxy: ProxyRoutes | null;
 }
 
 export interface HttpJob {
@@ -99,11 +99,6 @@ export class HttpBroker {
     return within(job.timeoutMs, late, job.signal, (signal) => this.send(job, url, signal));
   }
 
-  /** Name of the secret that the proxy asks for; null without one. */
-  get proxySecret(): string | null {
-    return this.deps.proxy?.secret ?? null;
-  }
-
   stats(): ConnectionStats {
     return this.pool.stats();
   }
@@ -131,13 +126,15 @@ export class HttpBroker {
     const { plan, record, limits } = job;
     const { timeouts } = this.deps;
     const target = await this.target(job, url, signal);
-    record.address = target.pinned;
+    record.address = target.ways[0].pinned;
     const { credentials } = job;
-    const dial = { ...target.dial, owner: credentials?.owner ?? "" };
-    const route = target.local ? null : await this.route(credentials, signal);
+    const { proxy } = this.deps;
+    const route =
+      target.local || proxy === null ? null : await proxy.route(credentials?.secrets ?? null, signal);
     // Before a connection is opened: what no place can carry is refused without a trace on the network.
     const outgoing = request(plan, url, credentials);
-    const connection = await this.connect(url, dial, route, signal);
+    const { way, connection } = await this.connect(url, target, credentials?.owner ?? "", route, signal);
+    record.address = way.pinned;
     const answer = await exchange(
       connection,
       {
@@ -173,73 +170,74 @@ export class HttpBroker {
       if (reachesListener(local, deps.listeners()))
         throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
       const trust = url.scheme === "https" ? (this.localTrust.get(local) ?? this.trust) : null;
-      return target(url, local.address, { address: local.address, port: local.port }, trust, true);
+      const { address, port } = local;
+      return { ways: [wayTo(url, address, { address, port }, trust)], local: true };
     }
     if (url.port !== (url.scheme === "https" ? 443 : 80))
       throw new HostFailure("port_not_allowed", "only the scheme's own port");
-    const pinned = url.literal === 0 ? await this.pin(url.host, signal) : this.pins.literal(url.host);
+    const pinned =
+      url.literal === 0 ? await this.pin(url.host, signal) : ([this.pins.literal(url.host)] as const);
     const own = (listener: ListenerAddress) =>
-      listener.port === url.port && sameAddress(listener.address, pinned);
+      listener.port === url.port && pinned.some((address) => sameAddress(listener.address, address));
     if (deps.listeners().some(own))
       throw new HostFailure("host_not_allowed", "target is a listener of the gate itself");
-    return target(
-      url,
-      pinned,
-      deps.dial(pinned, url.port),
-      url.scheme === "https" ? this.trust : null,
-      false,
-    );
+    const trust = url.scheme === "https" ? this.trust : null;
+    const way = (address: string) => wayTo(url, address, deps.dial(address, url.port), trust);
+    const [first, ...others] = pinned;
+    return { ways: [way(first), ...others.map(way)], local: false };
   }
 
-  private pin(host: string, signal: AbortSignal): Promise<string> {
+  private pin(host: string, signal: AbortSignal): Promise<Addresses> {
     const late = new HostFailure("dns_failed", "name was not resolved in time");
-    return within(this.deps.timeouts.dnsMs, late, signal, (inner) => this.pins.pin(host, inner));
+    return within(this.deps.timeouts.dnsMs, late, signal, (inner) => this.pins.addresses(host, inner));
   }
 
-  /** The operator's proxy, when there is one. Its address is not judged: it is often a private one. */
-  private async route(credentials: JobCredentials | null, signal: AbortSignal): Promise<ProxyRoute | null> {
-    const { proxy, resolve, timeouts } = this.deps;
-    if (proxy === null) return null;
-    const late = new HostFailure("dns_failed", "the proxy's name was not resolved in time");
-    const found = async (inner: AbortSignal) => (await resolve(proxy.host, inner))[0]?.address;
-    const address = isIP(proxy.host) === 0 ? await within(timeouts.dnsMs, late, signal, found) : proxy.host;
-    if (address === undefined) throw new HostFailure("dns_failed", "the proxy's name has no address");
-    const login = proxy.secret === null ? null : (credentials?.secrets.bytes(proxy.secret) ?? null);
-    return { address, port: proxy.port, login };
-  }
-
+  /** A proxy is asked once, for the first address: what it cannot reach is not ours to find out. */
   private async connect(
-    url: TargetUrl,
-    dial: DialTarget,
+    { host }: TargetUrl,
+    { ways }: Target,
+    owner: string,
     route: ProxyRoute | null,
     signal: AbortSignal,
-  ): Promise<Connection> {
+  ): Promise<{ readonly way: Way; readonly connection: Connection }> {
     try {
-      return await this.pool.acquire(dial, route, this.deps.timeouts.connectMs, signal);
+      const opened = await firstToConnect(
+        route === null ? ways : [ways[0]],
+        this.deps.timeouts.connectMs,
+        signal,
+        ({ dial }, timeoutMs, inner, reached) =>
+          this.pool.acquire({ ...dial, owner }, route, timeoutMs, inner, reached),
+      );
+      this.pins.prefer(host, opened.way.pinned);
+      return opened;
     } catch (thrown) {
-      this.pins.forget(url.host);
+      this.pins.forget(host);
       throw thrown;
     }
   }
 }
 
 interface Target {
-  /** The address as judged, for the record. */
-  readonly pinned: string;
-  readonly dial: DialTarget;
+  /** In the order to try. */
+  readonly ways: readonly [Way, ...Way[]];
   /** Reached by an operator's entry; never through the proxy. */
   readonly local: boolean;
 }
 
-function target(
-  url: TargetUrl,
+interface Way {
+  /** The address as judged, for the record. */
+  readonly pinned: string;
+  /** Its owner is not known yet. */
+  readonly dial: Omit<DialTarget, "owner">;
+}
+
+function wayTo(
+  { scheme, host }: TargetUrl,
   pinned: string,
-  to: { readonly address: string; readonly port: number },
+  { address, port }: { readonly address: string; readonly port: number },
   trust: TrustSet | null,
-  local: boolean,
-): Target {
-  const { scheme, host } = url;
-  return { pinned, local, dial: { scheme, host, address: to.address, port: to.port, trust, owner: "" } };
+): Way {
+  return { pinned, dial: { scheme, host, address, port, trust } };
 }
 
 /** The declared headers of an answer, true of the body as it is handed on. */

@@ -42,7 +42,8 @@ export function trustSet(authorities: readonly string[]): TrustSet {
  * Opens a connection and hands it over only when it may carry a request: for https after the handshake, with the
  * certificate checked against the name, and in any case with the peer being the address that was judged. Until then
  * no byte of a request exists, so every failure here leaves the effect unreached. Through a `tunnel` that is open to
- * the target already, only the handshake is left; it is destroyed with the connection.
+ * the target already, only the handshake is left; it is destroyed with the connection. `reached` is called when TCP is
+ * open.
  *
  * Throws {@link HostFailure} `connect_failed`, `connect_timeout` or `tls_failed`, or the signal's reason.
  */
@@ -51,6 +52,7 @@ export function connect(
   timeoutMs: number,
   signal: AbortSignal,
   tunnel: Socket | null = null,
+  reached: () => void = () => undefined,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
@@ -71,6 +73,7 @@ export function connect(
     };
     const onOpen = () => {
       tcpOpen = true;
+      reached();
     };
     const onReady = () => {
       if (socket instanceof tls.TLSSocket && !socket.authorized)

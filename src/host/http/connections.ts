@@ -43,13 +43,14 @@ export class ConnectionPool {
 
   /**
    * Takes a warm connection or opens one, through a proxy if there is a route; errors as {@link connect} and
-   * {@link connectThrough}.
+   * {@link connectThrough}. `reached` is called once somebody answers who is dialled directly.
    */
   async acquire(
     target: DialTarget,
     route: ProxyRoute | null,
     timeoutMs: number,
     signal: AbortSignal,
+    reached: () => void = () => undefined,
   ): Promise<Connection> {
     signal.throwIfAborted();
     if (this.closed) throw new HostFailure("cancelled", "the pool is closed");
@@ -62,7 +63,7 @@ export class ConnectionPool {
     const late = new HostFailure("connect_timeout", "no connection in time");
     const socket =
       route === null
-        ? await connect(target, timeoutMs, signal)
+        ? await connect(target, timeoutMs, signal, null, reached)
         : await within(timeoutMs, late, signal, (inner) => connectThrough(route, target, timeoutMs, inner));
     if (this.closed) {
       socket.destroy();

@@ -1,8 +1,11 @@
 import { isIP, type Socket } from "node:net";
 import { SECRET_NAME } from "../../core/secret-binding.ts";
+import type { OpenSecrets } from "../../core/secrets.ts";
 import { parseTargetUrl, UrlError } from "../../core/url.ts";
 import { HostFailure, HostSetupError } from "../failure.ts";
 import { connect, type DialTarget } from "./connect.ts";
+import type { Resolve } from "./resolver.ts";
+import { within } from "./within.ts";
 
 /** `[egress] proxy` of the configuration. */
 export interface ProxySetting {
@@ -41,6 +44,38 @@ export function readProxy({ url, secret }: ProxySetting): EgressProxy {
   throw new HostSetupError("egress.proxy must be http://host:port", {
     hint: "a login goes into a secret that egress.proxy_secret names",
   });
+}
+
+/** Finds the way to the proxy for one connection at a time. */
+export class ProxyRoutes {
+  /** Name of the secret that the proxy asks for; null without one. */
+  readonly secret: string | null;
+  private readonly proxy: EgressProxy;
+  private readonly resolve: Resolve;
+  private readonly dnsMs: number;
+
+  constructor(proxy: EgressProxy, resolve: Resolve, dnsMs: number) {
+    this.secret = proxy.secret;
+    this.proxy = proxy;
+    this.resolve = resolve;
+    this.dnsMs = dnsMs;
+  }
+
+  /**
+   * The proxy's address, which is not judged, as it is often a private one. Throws {@link HostFailure} `dns_failed`,
+   * or the signal's reason.
+   *
+   * @param secrets where the login is; null only for a proxy that asks for none
+   */
+  async route(secrets: OpenSecrets | null, signal: AbortSignal): Promise<ProxyRoute> {
+    const { host, port } = this.proxy;
+    const late = new HostFailure("dns_failed", "the proxy's name was not resolved in time");
+    const found = async (inner: AbortSignal) => (await this.resolve(host, inner))[0]?.address;
+    const address = isIP(host) === 0 ? await within(this.dnsMs, late, signal, found) : host;
+    if (address === undefined) throw new HostFailure("dns_failed", "the proxy's name has no address");
+    const login = this.secret === null ? null : (secrets?.bytes(this.secret) ?? null);
+    return { address, port, login };
+  }
 }
 
 const LONGEST_HEAD = 16_384;

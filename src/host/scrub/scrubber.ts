@@ -1,20 +1,20 @@
 import { isJsonObject, type Json } from "../../core/json.ts";
-import { Automaton } from "./automaton.ts";
-import { formsOf } from "./forms.ts";
+import type { HeldAutomaton } from "./automata.ts";
 import { ScrubStream } from "./stream.ts";
+import { turn } from "./turn.ts";
 
 /** Bytes of a text that are looked at before other calls get their turn. */
 const SLICE = 262_144;
 
 /** Takes the credentials of one call out of everything that comes back to it, and counts. */
 export class Scrubber {
-  private readonly automaton: Automaton;
-  private cleared = false;
+  private readonly held: HeldAutomaton;
+  private released = false;
   private count = 0;
 
-  /** @param values the credentials, and the parts of them that are secret by themselves; none shorter than 8 bytes */
-  constructor(values: readonly Uint8Array[]) {
-    this.automaton = new Automaton(values.flatMap(formsOf));
+  /** @param held of the credentials, and the parts of them that are secret by themselves; none shorter than 8 bytes */
+  constructor(held: HeldAutomaton) {
+    this.held = held;
   }
 
   /** Places in which something was taken out so far. */
@@ -24,8 +24,8 @@ export class Scrubber {
 
   /** For a text that comes in pieces; {@link finish} takes its last bytes and its count. */
   stream(): ScrubStream {
-    if (this.cleared) throw new Error("the credentials are gone");
-    return new ScrubStream(this.automaton);
+    this.check();
+    return new ScrubStream(this.held.automaton);
   }
 
   finish(stream: ScrubStream): Buffer {
@@ -67,10 +67,14 @@ export class Scrubber {
     return Object.fromEntries(members);
   }
 
-  /** Overwrites the automaton, from which the credentials could be read. */
-  clear(): void {
-    this.cleared = true;
-    this.automaton.clear();
+  /** Nothing is searched from here on; the automaton is overwritten unless another call comes soon. */
+  release(): void {
+    this.released = true;
+    this.held.release();
+  }
+
+  private check(): void {
+    if (this.released) throw new Error("the credentials are gone");
   }
 
   private async text(value: string): Promise<string> {
@@ -80,7 +84,8 @@ export class Scrubber {
     const parts: Buffer[] = [];
     for (let at = 0; at < bytes.length; at += SLICE) {
       parts.push(stream.push(bytes.subarray(at, at + SLICE)));
-      await new Promise((next) => setImmediate(next));
+      await turn();
+      this.check();
     }
     parts.push(this.finish(stream));
     return stream.hits === 0 ? value : Buffer.concat(parts).toString("utf8");

@@ -10,6 +10,7 @@ import { HostFailure } from "../failure.ts";
 import type { HttpTimeouts } from "../http/broker.ts";
 import { ConnectionPool } from "../http/connections.ts";
 import { exchange, type Incoming } from "../http/exchange.ts";
+import type { ProxyRoute, ProxyRoutes } from "../http/proxy.ts";
 import { headerOf, refusalOfAnswer } from "./answer.ts";
 import { hostOf, type ObjectRequest, objectRequest } from "./object-request.ts";
 
@@ -18,6 +19,9 @@ export interface StorageBrokerDeps {
   readonly endpoints: Endpoints;
   readonly connections: ReadonlyMap<string, StorageConnection>;
   readonly timeouts: HttpTimeouts;
+  /** The way to stores at public addresses; null to dial them directly. */
+  readonly proxy: ProxyRoutes | null;
+  readonly isPublic: (address: string) => boolean;
 }
 
 /** An answer to a put, or one that refuses, is a few lines of XML. */
@@ -61,18 +65,32 @@ export class StorageBroker implements Broker<"storage"> {
     return found;
   }
 
+  /** A store that the operator has at an address of their own is not behind the proxy. */
+  private async route(
+    address: string,
+    { secrets }: BrokerJob<"storage">,
+    signal: AbortSignal,
+  ): Promise<ProxyRoute | null> {
+    const { proxy, isPublic } = this.deps;
+    return proxy === null || !isPublic(address) ? null : proxy.route(secrets, signal);
+  }
+
   private async exchange(
-    { plan, record, limits }: BrokerJob<"storage">,
+    job: BrokerJob<"storage">,
     request: ObjectRequest,
     ca: string | null,
     signal: AbortSignal,
   ): Promise<Incoming> {
+    const { plan, record, limits } = job;
     const { endpoints, timeouts } = this.deps;
     const { port, tls } = plan.endpoint;
     const host = hostOf(plan);
     const place = await endpoints.locate({ host, port, tls }, ca, tls === "off" ? "http" : "https", signal);
     record.address = place.address;
-    const open = this.pool.acquire(place.target, null, timeouts.connectMs, signal);
+    const route = await this.route(place.address, job, signal);
+    // A tunnel is opened with the caller's own login; without one, the store cannot tell who uses a connection.
+    const owner = route === null || route.login === null ? "" : job.owner;
+    const open = this.pool.acquire({ ...place.target, owner }, route, timeouts.connectMs, signal);
     open.catch(() => endpoints.forget(host));
     const connection = await open;
     const most = plan.operation === "get" ? Math.min(plan.maxBytes, limits.responseBytes) : 0;

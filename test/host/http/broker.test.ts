@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
 import type { HttpEffect, ObservedEffect } from "../../../src/core/effect.ts";
 import type { HostAnswer, HttpAnswer } from "../../../src/core/host-call.ts";
 import type { HttpPlan } from "../../../src/core/plan.ts";
+import { HTTP_TIMEOUTS } from "../../../src/host/http/broker.ts";
 import { createHost, type DoorRequest, type Host, type HostOptions } from "../../../src/host/index.ts";
 import { issue, makeAuthority } from "../../certificates.ts";
 import { answer, type Origin, startOrigin, startPlainOrigin, startRawOrigin } from "../origin.ts";
@@ -214,6 +217,33 @@ describe("a planned request", () => {
   });
 });
 
+describe("an address in place of a name", () => {
+  const named = (address: string) => ({
+    url: `https://${address.includes(":") ? `[${address}]` : address}/`,
+    hosts: [address],
+  });
+
+  test.each([PUBLIC, "2606:2800:21f::1"])("is what the certificate must be for: %s", async (address) => {
+    const right = await kept(
+      startOrigin(issue(authority, { addresses: [address] }), (_, response) => response.end("hello")),
+    );
+    const { effect } = await perform(hostFor(right.port), httpPlan(named(address)));
+    expect([effect.error, effect.reached, effect.address]).toEqual([null, "confirmed", address]);
+  });
+
+  test.each([
+    ["another address", { addresses: ["93.184.215.15"] }],
+    ["a name", { names: ["api.example.com"] }],
+    ["the address as a name", { names: [PUBLIC] }],
+  ])("is not covered by a certificate for %s", async (_what, certified) => {
+    const wrong = await kept(
+      startOrigin(issue(authority, certified), (_, response) => response.end("reached")),
+    );
+    const { effect } = await perform(hostFor(wrong.port), httpPlan(named(PUBLIC)));
+    expect([effect.error, effect.reached]).toEqual(["tls_failed", "none"]);
+  });
+});
+
 test("names that share an address and a certificate do not share a connection", async () => {
   const both = issue(authority, { names: ["api.example.com", "other.example.com"] });
   const origin = await kept(startOrigin(both, (_, response) => response.end("hello")));
@@ -258,6 +288,8 @@ describe("nothing is sent", () => {
     ["without any egress", { hosts: [] }, "host_not_allowed"],
     ["to another port", { url: "https://api.example.com:8443/" }, "port_not_allowed"],
     ["in plain text to the https port", { url: "http://api.example.com:443/" }, "port_not_allowed"],
+    ["with user information", { url: "https://user:pw@api.example.com/" }, "differs_from_plan"],
+    ["with an empty user", { url: "https://@api.example.com/" }, "differs_from_plan"],
     ["by another scheme", { url: "ftp://api.example.com/" }, "differs_from_plan"],
     ["to a url that is not in normal form", { url: "https://API.example.com/" }, "differs_from_plan"],
     ["with an authorization header", { headers: [["authorization", "Bearer x"]] }, "header_not_allowed"],
@@ -270,9 +302,22 @@ describe("nothing is sent", () => {
       await refused(hostFor(origin.port), httpPlan(changes), code, null);
     });
 
-  test("by a method that the broker does not know: operation_not_allowed", async () => {
+  test.each([
+    "CONNECT",
+    "TRACE",
+    "TRACK",
+    "DEBUG",
+    "PROPFIND",
+    "MKCOL",
+    "PURGE",
+    "PRI",
+    "get",
+    "GET /admin",
+    "GET\r\nx",
+    "",
+  ])("by a method that the broker does not know: %j", async (method) => {
     // A plan read back from storage is typed by trust; the broker looks again.
-    const plan = { ...httpPlan(), method: "CONNECT" } as unknown as HttpPlan;
+    const plan = { ...httpPlan(), method } as unknown as HttpPlan;
     await refused(hostFor(origin.port), plan, "operation_not_allowed", null);
   });
 
@@ -433,6 +478,65 @@ describe("an answer that does not end well", () => {
       received: 0,
     },
     {
+      what: "chunks and a length",
+      bytes: [
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+      ],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "two lengths",
+      bytes: ["HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "the same length twice",
+      bytes: ["HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "a list of lengths",
+      bytes: ["HTTP/1.1 200 OK\r\ncontent-length: 3, 3\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "lines that end in a line feed alone",
+      bytes: ["HTTP/1.1 200 OK\ncontent-length: 3\n\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "a folded header",
+      bytes: ["HTTP/1.1 200 OK\r\nx-a: 1\r\n 2\r\ncontent-length: 3\r\n\r\nabc"],
+      code: "malformed_response",
+      status: null,
+      received: 0,
+    },
+    {
+      what: "a coding of the transfer that is not chunked",
+      bytes: ["HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc"],
+      end: "end",
+      code: "malformed_response",
+      status: 200,
+      received: 0,
+    },
+    {
+      what: "more headers than node tells of",
+      bytes: [`HTTP/1.1 200 OK\r\ncontent-length: 3\r\n${"a:\r\n".repeat(1000)}\r\nabc`],
+      code: "malformed_response",
+      status: 200,
+      received: 0,
+    },
+    {
       what: "something that is not http",
       bytes: ["SSH-2.0-OpenSSH_9.2\r\n"],
       code: "malformed_response",
@@ -539,6 +643,19 @@ describe("an answer that does not end well", () => {
   });
 });
 
+test("no phase is without a limit, and the limits are those that are documented", () => {
+  const page = readFileSync(join(import.meta.dir, "../../../docs/egress.md"), "utf8");
+  const documented = (row: string) =>
+    Number(new RegExp(`^\\| ${row} \\| (\\d+) s \\|$`, "m").exec(page)?.[1]) * 1000;
+  expect(HTTP_TIMEOUTS).toEqual({
+    dnsMs: documented("name lookup"),
+    connectMs: documented("connection, TLS handshake included"),
+    headerMs: documented("until the status line"),
+    idleMs: documented("between two pieces of the body"),
+  });
+  for (const ms of Object.values(HTTP_TIMEOUTS)) expect([ms > 0, ms <= 15_000]).toEqual([true, true]);
+});
+
 describe("a call that is over", () => {
   async function silentOrigin(): Promise<{ origin: Origin; asked: Promise<void>; gone: Promise<void> }> {
     const asked = Promise.withResolvers<void>();
@@ -578,6 +695,21 @@ describe("a call that is over", () => {
     expect([late.effect.error, late.effect.reached]).toEqual(["deadline", "maybe"]);
     const impatient = await perform(host, httpPlan(), {}, 400);
     expect([impatient.effect.error, impatient.effect.reached]).toEqual(["deadline", "maybe"]);
+  });
+
+  test("by its deadline, however much longer the component would wait", async () => {
+    const { origin } = await silentOrigin();
+    for (const timeoutMs of [0, 60_000, 2 ** 31, 2 ** 32 - 1]) {
+      const request = { deadline: performance.now() + 300 };
+      const { effect } = await perform(hostFor(origin.port), httpPlan(), request, timeoutMs);
+      expect([timeoutMs, effect.error, effect.reached]).toEqual([timeoutMs, "deadline", "maybe"]);
+    }
+    // A limit that a timer cannot count is no limit of no time at all.
+    const quick = await kept(startOrigin(identity, (_, response) => response.end("hello")));
+    for (const timeoutMs of [2 ** 31, 2 ** 32 - 1]) {
+      const { effect } = await perform(hostFor(quick.port), httpPlan(), {}, timeoutMs);
+      expect([timeoutMs, effect.error, effect.reached]).toEqual([timeoutMs, null, "confirmed"]);
+    }
   });
 
   test("while a name is looked up or a handshake hangs: nothing was reached", async () => {

@@ -1,9 +1,13 @@
 /** From the manifests of the catalogue to a real TLS server: each credential arrives where it belongs, and only there. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Action, builtinManifests, loadActions } from "../../../src/actions/index.ts";
+import { AUTH_PLACES } from "../../../src/actions/manifest-schema.ts";
 import type { JsonObject } from "../../../src/core/json.ts";
 import { createHost, type Host } from "../../../src/host/index.ts";
+import { actionOf } from "../../actions/manifests.ts";
 import { issue, makeAuthority } from "../../certificates.ts";
+import { PLACE_HOST, PLACE_SECRET, placeManifest } from "../../e2e/catalogue-cases.ts";
+import { spellings, tells } from "../../e2e/credential-search.ts";
 import { type Origin, startOrigin } from "../origin.ts";
 import { callFor, doorRequest } from "../plans.ts";
 import { TableSource } from "../secrets.ts";
@@ -32,7 +36,10 @@ const SAMPLES: Readonly<
   },
 };
 const values = Object.fromEntries(
-  Object.values(SAMPLES).map(({ secret }) => [secret, `value-of-${secret.toLowerCase()}`]),
+  [...Object.values(SAMPLES).map(({ secret }) => secret), PLACE_SECRET].map((secret) => [
+    secret,
+    `value-of-${secret.toLowerCase()}`,
+  ]),
 );
 
 interface Arrived {
@@ -52,6 +59,7 @@ beforeAll(async () => {
     ...new Set(Object.values(SAMPLES).map((sample) => sample.host)),
     "httpbin.org",
     "evil.example",
+    PLACE_HOST,
   ];
   origin = await startOrigin(issue(authority, { names }), (request, response) => {
     request.resume();
@@ -107,6 +115,18 @@ describe("the credential of an action arrives at its host as its bearer, and a r
       [wanted, `Bearer ${values[secret]}`],
     ]);
     expect(task).not.toContain("value-of");
+  });
+});
+
+describe("a host that is learned gets none, wherever the credential stands", () => {
+  // In a path the manifest fixes the host.
+  test.each(AUTH_PLACES.filter((place) => place !== "path"))("%s", async (place) => {
+    const one = actionOf(placeManifest(place, 443));
+    const listed = await perform(one, { url: `https://${PLACE_HOST}/` });
+    expect([listed.effect.secrets, arrived.at(-1)?.host]).toEqual([[PLACE_SECRET], PLACE_HOST]);
+    const { effect } = await perform(one, { url: `https://evil.example/?next=https://${PLACE_HOST}/` });
+    expect([effect.error, effect.secrets, arrived.at(-1)?.host]).toEqual([null, [], "evil.example"]);
+    expect(tells(arrived.at(-1)?.text ?? "", spellings(values[PLACE_SECRET] ?? ""))).toEqual([]);
   });
 });
 

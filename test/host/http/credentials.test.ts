@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
+import {
+  brotliCompressSync,
+  constants,
+  deflateRawSync,
+  deflateSync,
+  gzipSync,
+  zstdCompressSync,
+} from "node:zlib";
 import type { HttpEffect } from "../../../src/core/effect.ts";
 import type { HostAnswer, HttpAnswer } from "../../../src/core/host-call.ts";
 import type { HttpPlan } from "../../../src/core/plan.ts";
@@ -589,8 +596,11 @@ describe("what comes back has no credential in it", () => {
 
   test.each([
     ["gzip", gzipSync],
+    ["deflate", deflateSync],
     ["br", brotliCompressSync],
     ["zstd", zstdCompressSync],
+    ["gzip, gzip", (bytes: Uint8Array) => gzipSync(gzipSync(bytes))],
+    ["gzip, br, zstd", (bytes: Uint8Array) => zstdCompressSync(brotliCompressSync(gzipSync(bytes)))],
   ] as const)("a %s bomb stops at the limit, and the next call is served", async (coding, encode) => {
     const bomb = encode(Buffer.alloc(32 * 1024 * 1024));
     const host = hostFor(new TableSource({ TOKEN: PLAIN }));
@@ -600,6 +610,24 @@ describe("what comes back has no credential in it", () => {
     expect(answer).toEqual({ kind: "http.request", err: "response_too_large" });
     reply = quiet;
     expect(okOf((await perform(host, plan)).answer).status).toBe(200);
+  });
+
+  test("zstd that asks for more memory than every decoder has is refused (RFC 8878 §3.1.1.1.2)", async () => {
+    const frame = zstdCompressSync("a".repeat(30_000), {
+      params: { [constants.ZSTD_c_contentSizeFlag]: 0 },
+    });
+    for (const [windowLog, code] of [
+      [23, null],
+      [24, "malformed_response"],
+      [41, "malformed_response"],
+    ] as const) {
+      const body = Buffer.from(frame);
+      // The window descriptor, behind magic number and frame header descriptor.
+      body[5] = (windowLog - 10) << 3;
+      reply = () => ({ body, headers: { "content-encoding": "zstd" } });
+      const { effect } = await perform(hostFor(null), httpPlan());
+      expect([windowLog, effect.error]).toEqual([windowLog, code]);
+    }
   });
 
   test("a body in pieces, the credential across them", async () => {

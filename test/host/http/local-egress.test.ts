@@ -133,6 +133,25 @@ describe("a local target", () => {
     expect(served).toBe(before);
   });
 
+  test("does not lend its warm connection to an action that trusts another authority there", async () => {
+    const origin = await vault();
+    const strange = join(folder, "strange.pem");
+    writeFileSync(strange, makeAuthority("strange").certificate);
+    const host = hostFor(
+      [
+        entry({ port: origin.port, caFile }),
+        entry({ port: origin.port, caFile: strange, action: "other_action" }),
+      ],
+      () => [],
+    );
+    const plan = httpPlan({ url: `https://vault.internal:${origin.port}/vault`, hosts: ["vault.internal"] });
+    expect((await perform(host, plan)).err).toBeNull();
+    expect(host.stats().connections.idle).toBe(1);
+    expect((await perform(host, plan, "other_action")).err).toBe("tls_failed");
+    expect((await perform(host, plan)).err).toBeNull();
+    expect(host.stats().connections.reused).toBe(1);
+  });
+
   test("trusts only its own authority", async () => {
     const origin = await vault();
     const other = join(folder, "other.pem");

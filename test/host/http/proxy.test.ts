@@ -174,10 +174,66 @@ describe("a proxy that opens no tunnel leaves the effect unreached", () => {
     ["a close", (socket) => socket.end(), "proxy_refused"],
     ["a reset", (socket) => socket.resetAndDestroy(), "proxy_refused"],
     ["silence", () => undefined, "connect_timeout"],
-  ])("%s", async (_name, does, code) => {
-    fresh(does);
-    const { error, effect } = await perform(hostFor({ timeouts: { connectMs: 300 } }));
-    expect([error, effect.reached]).toEqual([code as never, "none"]);
+    [
+      "503 that says it is squid's",
+      (socket) => socket.end("HTTP/1.1 503 No\r\nx-squid-error: ERR_DNS_FAIL 0\r\ncontent-length: 0\r\n\r\n"),
+      "proxy_refused",
+    ],
+    [
+      "403 that says it is squid's",
+      (socket) => socket.end("HTTP/1.1 403 No\r\nx-squid-error: ERR_ACCESS_DENIED 0\r\n\r\n"),
+      "proxy_refused",
+    ],
+  ])("%s, and it is asked once", async (_name, does, code) => {
+    for (const url of ["https://api.example.com/", "http://api.example.com/"]) {
+      fresh(does);
+      const before = [proxy.connections(), origin.connections(), plain.connections()];
+      const { error, effect } = await perform(hostFor({ timeouts: { connectMs: 300 } }), httpPlan({ url }));
+      expect([error, effect.reached]).toEqual([code as never, "none"]);
+      expect([proxy.connections(), origin.connections(), plain.connections()]).toEqual([
+        (before[0] ?? 0) + 1,
+        ...before.slice(1),
+      ]);
+    }
+  });
+
+  test("a proxy that is not there, neither which nor its target is tried again", async () => {
+    fresh();
+    const gone = await startPlainOrigin(() => undefined);
+    await gone.close();
+    const before = [origin.connections(), plain.connections()];
+    let asked = 0;
+    const host = hostFor({
+      proxy: { url: `http://proxy.internal:${gone.port}`, secret: null },
+      testing: {
+        resolve: async (name) => {
+          if (name === "proxy.internal") asked += 1;
+          return [{ address: name === "proxy.internal" ? "127.0.0.1" : PUBLIC, ttl: 60 }];
+        },
+      },
+    });
+    const { error, effect } = await perform(host);
+    expect([error, effect.reached, asked]).toEqual(["connect_failed", "none", 1]);
+    expect([origin.connections(), plain.connections()]).toEqual(before);
+  });
+
+  test("an answer that bears the mark of a proxy is an answer, and the request went once", async () => {
+    fresh();
+    let requests = 0;
+    const marked = await startPlainOrigin((socket) => {
+      requests += 1;
+      socket.end("HTTP/1.1 503 No\r\nx-squid-error: ERR_CONNECT_FAIL 111\r\ncontent-length: 0\r\n\r\n");
+    });
+    stops.push(marked.close);
+    answer = (socket) => {
+      const onward = connect({ host: "127.0.0.1", port: marked.port }, () => {
+        socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+        socket.pipe(onward).pipe(socket);
+      });
+      onward.on("error", () => socket.destroy());
+    };
+    const { error, effect } = await perform(hostFor(), httpPlan({ url: "http://api.example.com/" }));
+    expect([error, effect.status, effect.reached, requests]).toEqual([null, 503, "confirmed", 1]);
   });
 
   test("the call's end is the tunnel's end", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFile } from "node:fs/promises";
 import { nameResolver, type Resolve } from "../../../src/host/http/resolver.ts";
 import { type DnsServer, NXDOMAIN, SERVFAIL, startDns } from "../dns-server.ts";
 
@@ -8,6 +9,7 @@ const never = new AbortController().signal;
 
 beforeAll(async () => {
   server = await startDns((name, type) => {
+    if (name.endsWith("silent.example")) return "silence";
     switch (name) {
       case "both.example":
         return {
@@ -28,8 +30,6 @@ beforeAll(async () => {
           : { records: [], rcode: SERVFAIL };
       case "empty.example":
         return { records: [] };
-      case "silent.example":
-        return "silence";
       default:
         return { records: [], rcode: NXDOMAIN };
     }
@@ -57,6 +57,23 @@ test("a name that does not exist, or has no address, has no answers", async () =
 
 test("half an answer is none", async () => {
   expect(resolve("half.example", never)).rejects.toMatchObject({ code: "dns_failed" });
+});
+
+test("names that hang hold up neither other names nor files", async () => {
+  const stop = new AbortController();
+  // More than a thread pool of this machine would have threads for.
+  const hanging = Array.from({ length: 16 }, (_, i) => resolve(`${i}.silent.example`, stop.signal));
+  const over = Promise.allSettled(hanging).then((all) => all.map(({ status }) => status));
+  expect(await resolve("both.example", never)).toHaveLength(2);
+  expect(await readFile("/proc/self/comm", "utf8")).not.toBe("");
+  let ended = false;
+  void over.then(() => {
+    ended = true;
+  });
+  await new Promise((next) => setImmediate(next));
+  expect(ended).toBe(false);
+  stop.abort(new Error("over"));
+  expect(new Set(await over)).toEqual(new Set(["rejected"]));
 });
 
 test("neither the hosts file nor number spellings are used", async () => {

@@ -4,8 +4,8 @@ export interface Waiting {
 }
 
 /**
- * Calls that wait, in a line for each tenant: the lines take turns, so that one tenant's thousand calls keep another's
- * single one waiting for as long as one call, not for a thousand.
+ * What waits, in a line for each tenant: the lines take turns, so that one tenant's thousand keep another's single
+ * one waiting for as long as one, not for a thousand.
  */
 export class FairQueue<T extends Waiting> {
   /** In the order of their next turns; none is empty. */
@@ -23,9 +23,10 @@ export class FairQueue<T extends Waiting> {
     this.count++;
   }
 
-  /** The next in turn; the rest of its line goes to the end. */
-  shift(): T | undefined {
+  /** The next in turn, of a tenant that may go; the rest of its line goes to the end. */
+  shift(mayGo: (tenant: string) => boolean = () => true): T | undefined {
     for (const [tenant, line] of this.lines) {
+      if (!mayGo(tenant)) continue;
       const item = line.shift();
       this.lines.delete(tenant);
       if (line.length > 0) this.lines.set(tenant, line);
