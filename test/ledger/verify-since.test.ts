@@ -94,6 +94,17 @@ describe("what does not lead to the root takes nothing on its word: all is check
     expect(since(sql)).toMatchObject(everything);
   });
 
+  test("the one node that all of them are under, where there is but one", () => {
+    // No other proof leads over it: nothing else would show that it was changed.
+    const copy = join(log.dir, "copy.db");
+    copyFileSync(log.ledger, copy);
+    const anchor = anchorAt(256);
+    const options = { trust: readTrust(undefined), strict: true, anchors: [anchor], since: anchor };
+    expect(verifyLedgerFile(copy, options)).toMatchObject({ since: 256, exit_code: 0 });
+    withDatabase(copy, (db) => db.run("UPDATE nodes SET hash = zeroblob(32) WHERE level = 8 AND idx = 0"));
+    expect(verifyLedgerFile(copy, options)).toMatchObject(everything);
+  });
+
   test("a node that is gone is no damage", () => {
     expect(since("DELETE FROM nodes WHERE level = 7 AND idx = 0")).toMatchObject({
       since: null,
