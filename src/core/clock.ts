@@ -28,10 +28,13 @@ export function rfc3339(ms: number): string {
   return new Date(ms).toISOString();
 }
 
+/** Times that are there without a look at the calendar: all but those of the last days of a month. */
+const PLAIN = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 const RFC3339_MS = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
 /** Reads what {@link rfc3339} writes and nothing else; null for any other text. */
 export function parseRfc3339(text: string): number | null {
+  if (PLAIN.test(text)) return Date.parse(text);
   if (!RFC3339_MS.test(text)) return null;
   const ms = Date.parse(text);
   return Number.isFinite(ms) && rfc3339(ms) === text ? ms : null;

@@ -1,5 +1,5 @@
 import { messageOf } from "../core/errors.ts";
-import type { Place } from "../sandbox/index.ts";
+import { interfacesFor, type Place } from "../sandbox/index.ts";
 import type { Dispatched, Granted } from "./call.ts";
 import type { Gate } from "./gate.ts";
 import { readBack } from "./read-back.ts";
@@ -22,6 +22,7 @@ export async function dispatch(gate: Gate, granted: Granted, place: Place): Prom
       ended: String(signal.reason),
     };
   const { plan, limits, component: digest } = call;
+  const interfaces = interfacesFor(plan.kind);
   const { tenant, principal } = call.caller;
   const action = call.action.id;
   const caller = { tenant, principal };
@@ -29,7 +30,10 @@ export async function dispatch(gate: Gate, granted: Granted, place: Place): Prom
   const door = gate.host.door({ plan, limits, deadline, signal, action, caller, secrets });
   const run = async () => {
     const task = call.action.task(plan);
-    const ended = await gate.sandbox.run({ digest, tenant, task, limits, deadline, door, signal }, place);
+    const ended = await gate.sandbox.run(
+      { digest, tenant, task, limits, deadline, door, signal, granted: interfaces },
+      place,
+    );
     if (ended.status !== "ok") return ended;
     const output = await door.scrub(ended.output);
     const { answer, calls } = await readBack(gate, door, granted, output);

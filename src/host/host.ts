@@ -104,15 +104,15 @@ export function createHost(options: HostOptions = {}): Host {
   });
   const connections = options.connections ?? NO_CONNECTIONS;
   const self = options.self ?? selfCommand;
-  const database = new DatabaseBroker({ clock, connections: connections.database, self });
   const endpoints = new Endpoints({
     clock,
     resolve,
     dial,
     authorities,
     listeners: options.listeners ?? (() => []),
-    dnsMs: HTTP_TIMEOUTS.dnsMs,
+    dnsMs: options.timeouts?.dnsMs ?? HTTP_TIMEOUTS.dnsMs,
   });
+  const database = new DatabaseBroker({ clock, endpoints, connections: connections.database, self });
   const mail = new MailBroker({
     clock,
     random: options.random ?? systemRandom,

@@ -4,7 +4,8 @@ import { admitEd25519 } from "../keys/admission.ts";
 import { type KeyHistory, possessionMessage } from "../keys/history.ts";
 import { p256FromJson, thumbprint } from "../keys/jwk.ts";
 import { type RevocationClaims, readRevocation } from "../keys/revocation-statement.ts";
-import { type EntryPayload, isFault, type PayloadFault } from "./entry/entry.ts";
+import type { EntryPayload, PayloadFault } from "./entry/entry.ts";
+import type { FollowedEntry } from "./entry/followed.ts";
 import { verifyConsistency } from "./proof/consistency.ts";
 
 type Revoked = Extract<EntryPayload, { readonly type: "key.revoked" }>;
@@ -30,10 +31,10 @@ export function entryKeyAt(
   keys: KeyHistory,
   kid: string,
   seq: number,
-  payload: EntryPayload | PayloadFault,
+  payload: FollowedEntry | PayloadFault,
 ): KeyObject | null {
   const known = keys.evidenceKeyAt(kid, seq);
-  if (known !== null || isFault(payload) || payload.type !== "key.revoked") return known;
+  if (known !== null || "kind" in payload || payload.type !== "key.revoked") return known;
   const { successor } = payload;
   if (payload.purpose !== "evidence" || successor?.jwk.kty !== "OKP") return null;
   const vouched = statementOf(keys, payload.statement)?.successor === kid;

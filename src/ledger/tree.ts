@@ -1,10 +1,19 @@
 import { sha256 } from "../core/bytes.ts";
 
 const NODE_PREFIX = Uint8Array.of(1);
+const HASH = 32;
+/** For one node at a time: the prefix and two hashes. */
+const scratch = Buffer.concat([NODE_PREFIX, Buffer.alloc(2 * HASH)]);
 
 /** RFC 6962 §2.1 interior node. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return sha256(NODE_PREFIX, left, right);
+  // Of what somebody sent; such a node is in no tree.
+  if (left.length !== HASH || right.length !== HASH) return sha256(NODE_PREFIX, left, right);
+  scratch.set(left, 1);
+  scratch.set(right, 1 + HASH);
+  const hash = Buffer.allocUnsafeSlow(HASH);
+  Bun.SHA256.hash(scratch, hash);
+  return hash;
 }
 
 /** A complete subtree of 2^level leaves that starts at leaf `index · 2^level`; level 0 are the leaves themselves. */

@@ -13,5 +13,6 @@ export { createSandbox } from "./pool.ts";
 export { RUNNER_COMMAND } from "./runner-command.ts";
 export type { RunnerStats, Sandbox, SandboxOptions, SandboxStats } from "./sandbox.ts";
 export { childValidator } from "./validate.ts";
+export { interfacesFor } from "./wit/granted.ts";
 export { worldDeclarations } from "./wit/typescript.ts";
 export { INTERFACES, type InterfaceName } from "./wit/world.ts";

@@ -237,6 +237,32 @@ describe("a database plan", () => {
     expect(typeof plan === "string" ? plan : "ok").toBe(wanted);
   });
 
+  test("takes no more values than its statement has places for", () => {
+    const wanted = "statement_refused: the statement takes 0 parameters, and 1 are given";
+    expect(planned(free(), { sql: "select 1 from orders", values: ["x"] })).toBe(wanted);
+  });
+
+  test("changes one row, where the manifest does not say how many", () => {
+    const write = { access: "write", statement: "delete from orders where customer = $1" };
+    const more = { effects: ["db_write"], risk: { level: "high" } };
+    const usual = planned(actionOf(databaseText(write, more)), { customer: "ann" });
+    expect(usual).toMatchObject({ class: "delete", maxAffected: 1, maxRows: 100 });
+    const said = actionOf(databaseText({ ...write, max_affected: 7 }, more));
+    expect(planned(said, { customer: "ann" })).toMatchObject({ maxAffected: 7 });
+  });
+
+  test.each([
+    "drop table orders",
+    "truncate orders",
+    "grant all on orders to public",
+    "copy orders to stdout",
+  ])("is never one of %s, in whatever mode", (sql) => {
+    expect(planned(free(), { sql })).toStartWith("statement_refused: ");
+    const write = { access: "write", statement: sql, parameters: [] };
+    const fixed = parse(databaseText(write, { effects: ["db_write"], risk: { level: "high" } }));
+    expect(fixed.ok ? [] : fixed.problems.map(({ path }) => path)).toContain("database.statement");
+  });
+
   test("names only what manifest and connection both list", () => {
     const sql = "select 1 from orders, sales.refunds";
     const both = ["orders", "sales.refunds"];

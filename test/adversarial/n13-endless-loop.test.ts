@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { BINARY } from "../gate-process.ts";
-import { answers, asksFor, SPINS } from "../sandbox/guests.ts";
+import { answers, asksFor, LOGS_FOREVER, RECURSES, SPINS } from "../sandbox/guests.ts";
 import { admit, ENDLESS, held, openSandbox, run, ScriptedDoor, until } from "../sandbox/laboratory.ts";
 
 let sandbox: Sandbox | undefined;
@@ -16,25 +16,30 @@ afterEach(async () => {
   sandbox = undefined;
 });
 
+/** Ways of never ending, with fuel without end. */
+const FOREVER = [SPINS, RECURSES, LOGS_FOREVER, asksFor("https://api.example.com/", 1_000_000_000)];
+
 test("ends at its deadline, its neighbour goes on, and every core is free and every runner well 15 s later", async () => {
   const opened = await openSandbox({ self: [BINARY], runners: 2 });
   sandbox = opened;
-  const spins = await admit(opened, SPINS);
+  const loops = await Promise.all(FOREVER.map((source) => admit(opened, source)));
   const asks = await admit(opened, asksFor("https://api.example.com/"));
   const { asked, script, answer } = held();
   const neighbour = run(opened, asks, { door: new ScriptedDoor(script) });
   await asked;
   const ended: string[] = [];
-  const note = (name: string) => () => ended.push(name);
-  const loop = run(opened, spins, { limits: ENDLESS, deadline: performance.now() + 200 });
-  const told = loop.then(note("the loop"));
-  expect(await loop).toMatchObject({ status: "deadline", ioCalls: 0 });
-  // Its deadline and the grace for letting go; whatever still spins after that is killed.
-  await until(() => opened.stats().runners.every(({ running }) => running === 0));
+  const told = neighbour.finally(() => ended.push("the neighbour"));
+  for (const digest of loops) {
+    const limits = { ...ENDLESS, ioCalls: Number.MAX_SAFE_INTEGER };
+    const outcome = await run(opened, digest, { limits, deadline: performance.now() + 200 });
+    expect(outcome).toMatchObject({ status: "deadline" });
+    ended.push("a loop");
+    // Its deadline and the grace for letting go; whatever still spins after that is killed.
+    await until(() => opened.stats().runners.every(({ running }) => running === 0));
+  }
   answer();
-  expect(await neighbour.finally(note("the neighbour"))).toMatchObject({ status: "ok" });
-  await told;
-  expect(ended).toEqual(["the loop", "the neighbour"]);
+  expect(await told).toMatchObject({ status: "ok", ioCalls: 1 });
+  expect(ended).toEqual([...FOREVER.map(() => "a loop"), "the neighbour"]);
   await until(() => opened.stats().runners.length === 3);
 
   const before = opened.stats().runners.map(({ pid }) => pid);

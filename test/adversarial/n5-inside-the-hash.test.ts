@@ -7,9 +7,10 @@ import { canonicalJson } from "../../src/core/canonical-json.ts";
 import { FileCheck } from "../../src/ledger/verify/file-check.ts";
 import { LogVerifier, type StoredEntry } from "../../src/ledger/verify/log-verifier.ts";
 import { keysNamedIn } from "../../src/ledger/verify/named-keys.ts";
-import { rowsBetween } from "../../src/ledger/verify/rows.ts";
+import { shortRows } from "../../src/ledger/verify/rows.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
-import { KeyDirectory, type Vouched, vouchFirst } from "../../src/ledger/verify/vouch.ts";
+import { KeyDirectory, vouchFirst } from "../../src/ledger/verify/vouch.ts";
+import { readVouched, type Vouched } from "../../src/ledger/verify/vouched-batch.ts";
 import { startGate } from "../gate-process.ts";
 import { leafOf, payloadOf, withDatabase } from "../ledger/forge.ts";
 import { type LivedLedger, liveALittle } from "../ledger/lived-ledger.ts";
@@ -21,7 +22,9 @@ let vouched: readonly Vouched[];
 beforeAll(async () => {
   lived = await liveALittle();
   vouched = withDatabase(lived.gate.ledger, (db) =>
-    vouchFirst(rowsBetween(db, { from: 0, to: lived.rows.length }), 0, new KeyDirectory(keysNamedIn(db))),
+    readVouched(
+      vouchFirst(shortRows(db, { from: 0, to: lived.rows.length }), 0, new KeyDirectory(keysNamedIn(db))),
+    ),
   );
   expect(vouched).toHaveLength(lived.rows.length);
 });

@@ -26,7 +26,7 @@ export interface CallPlan {
 }
 
 /** Limits that a load test runs into on purpose, out of the way. Everything else is as shipped. */
-const UNLIMITED = `
+export const UNLIMITED = `
 [rate_limits]
 peer_rps = 1000000
 lease_rps = 1000000
@@ -41,6 +41,20 @@ replay_entries_per_key = 10000000
 ttl_s = 3600
 `;
 
+/** Lets `http_fetch` reach the upstream. */
+export function fetchEgress(port: number, caFile: string): string {
+  return `
+[[egress.local]]
+action = "http_fetch"
+methods = ["GET"]
+path_prefix = "/"
+host = "${UPSTREAM_HOST}"
+address = "127.0.0.1"
+port = ${port}
+ca_file = "${caFile}"
+`;
+}
+
 /** Measures durable executions through the binary: each answer follows a synced grant and a synced receipt. */
 export async function measureCalls(plan: CallPlan): Promise<readonly CallRow[]> {
   const certificates = mkdtempSync(join(plan.folder, "upstream-"));
@@ -52,16 +66,7 @@ export async function measureCalls(plan: CallPlan): Promise<readonly CallRow[]> 
       parent: plan.folder,
       files: { "docs/read.md": "x".repeat(1000) },
       policy: openPolicy(),
-      config: `${UNLIMITED}
-[[egress.local]]
-action = "http_fetch"
-methods = ["GET"]
-path_prefix = "/"
-host = "${UPSTREAM_HOST}"
-address = "127.0.0.1"
-port = ${port}
-ca_file = "${caFile}"
-`,
+      config: UNLIMITED + fetchEgress(port, caFile),
     });
     const operator = await WireOperator.of(gate);
     const actions = [

@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
  * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published), `sandbox` (a runner
- * alone, and what metering costs components) or `http` (what the HTTP broker and its search for credentials cost).
+ * alone, calls that wait together, guests that never end and their neighbours, and what metering costs components) or
+ * `http` (what the HTTP broker and its search for credentials cost).
  * `--million` verifies a ledger of a million entries as well, which takes minutes to make for the first time.
  * LATCHGATE_BENCH_DIR names the scratch folder, which must lie on a disk; `dist/bench` by default.
  */
@@ -13,6 +14,7 @@ import { VERSION } from "../../src/core/version.ts";
 import { ROOT } from "../gate-process.ts";
 import { measureCalls } from "./calls.ts";
 import { httpReport, measureHttp, measureScrubbing } from "./http.ts";
+import { isolationReport, measureIsolation } from "./isolation.ts";
 import { describeMachine } from "./machine.ts";
 import { measureRunner, runnerTable } from "./runner-speed.ts";
 import { measureMetering, meteringTable } from "./sandbox.ts";
@@ -73,6 +75,7 @@ const GROUPS: Readonly<Record<string, (wanted: Wanted) => Promise<void>>> = {
   calls: ({ publish, million }) => bench(publish, million),
   sandbox: async () => {
     console.log(runnerTable(await measureRunner()));
+    console.log(isolationReport(await measureIsolation()));
     console.log(meteringTable(await measureMetering()));
   },
   http: benchHttp,

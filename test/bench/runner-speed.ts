@@ -66,7 +66,7 @@ export async function measureRunner(): Promise<RunnerSpeed> {
 }
 
 /** Durations of calls that began within the time, milliseconds. */
-async function load(once: () => Promise<void>, inFlight: number, ms: number): Promise<number[]> {
+export async function load(once: () => Promise<void>, inFlight: number, ms: number): Promise<number[]> {
   const times: number[] = [];
   const end = performance.now() + ms;
   const worker = async () => {

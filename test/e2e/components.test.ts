@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import pins from "../../providers/digests.json" with { type: "json" };
 import { fsText, httpText } from "../actions/manifests.ts";
 import { digestOf, type GateProcess, openPolicy, startGate } from "../gate-process.ts";
-import { buildComponent } from "../sandbox/build-component.ts";
+import { buildComponent, buildComponentFromText } from "../sandbox/build-component.ts";
 import { answers, SPINS, TRAPS } from "../sandbox/guests.ts";
 import { WireAgent, WireOperator } from "../wire-client.ts";
 import { startUpstream, type Upstream, withUpstream } from "./upstream-server.ts";
@@ -128,7 +129,13 @@ beforeAll(async () => {
       policy: openPolicy(undefined, { actions: ids }),
       actions: Object.fromEntries(ids.map((id) => [`${id}.yaml`, id === "other_file" ? file : http(id)])),
       components: [...components.values()],
-      files: { "src/a.txt": "a", "src/other.txt": "not for agents" },
+      files: {
+        "src/a.txt": "a",
+        "src/other.txt": "not for agents",
+        // What would stand in for the built-in component, were it looked for by name, or by digest.
+        ".latchgate/providers/fs.wasm": components.get("traps") ?? "",
+        [`.latchgate/providers/${pins.fs.slice("sha256:".length)}.wasm`]: components.get("traps") ?? "",
+      },
     }),
   );
   agent = await WireAgent.connect(gate.clientSocket);
@@ -184,6 +191,12 @@ test("a component that loops for ever ends with its fuel, with a receipt, and it
   expect((await agent.execute("fs_read", { path: "src/a.txt" })).status).toBe(200);
 });
 
+test("a file beside the components does not stand in for a built-in one", async () => {
+  const done = await agent.execute("fs_read", { path: "src/a.txt" });
+  expect([done.status, done.body.output]).toEqual([200, expect.objectContaining({ text: "a" })]);
+  expect((await agent.receipt(done.body.receipt_id)).body).toMatchObject({ provider_module_digest: pins.fs });
+});
+
 test("a component that traps leaves a receipt, and can trap again", async () => {
   for (let i = 0; i < 2; i++)
     expect((await run("traps")).body).toMatchObject({
@@ -198,10 +211,13 @@ test("a component that asks twice gets one request", async () => {
   const before = upstream.requests.length;
   const done = await agent.execute("twice", {});
   expect(upstream.requests.length - before).toBe(1);
-  // Its one effect is confirmed; the second request was refused, and no run with a refusal passes as verified.
-  expect(done.body.status).not.toBe("failed");
-  expect(done.body).toMatchObject({ dispatched: "yes", confirmed: true });
-  expect(done.body.verification.is_fully_successful).toBe(false);
+  // Its one effect is confirmed; the second request was above its budget, which ended it.
+  expect([done.status, done.body.failure]).toEqual([502, "io_budget_exceeded"]);
+  expect(done.body).toMatchObject({ status: "indeterminate", dispatched: "yes", confirmed: true });
+  expect(done.body.verification).toMatchObject({
+    is_fully_successful: false,
+    reasons: ["io_budget_exceeded"],
+  });
 });
 
 test("the verifier agrees with all of these receipts", async () => {
@@ -247,7 +263,7 @@ describe("a gate does not start with a component that is not the pinned one", ()
       actions: { "own.yaml": manifest(pin) },
       files: { [`.latchgate/providers/${pin.slice(7)}.wasm`]: changed },
     });
-    expect(error.code).toMatch(/digest|mismatch/);
+    expect(error.code).toBe("component_digest_mismatch");
   });
 
   test("bytes that are no component", async () => {
@@ -256,6 +272,46 @@ describe("a gate does not start with a component that is not the pinned one", ()
       actions: { "own.yaml": manifest(digestOf(bytes)) },
       components: [bytes],
     });
-    expect(error.code).toMatch(/component|invalid/);
+    expect(error.code).toBe("component_malformed");
+  });
+
+  test("a component that imports something from outside the world", async () => {
+    const wit = `package latchgate:provider@0.1.0;
+      interface io-exec { run: func(command: string); }
+      world provider { import io-exec; export execute: func(task-json: string) -> result<string, string>; }`;
+    const core = `(module (import "latchgate:provider/io-exec@0.1.0" "run" (func (param i32 i32)))
+      (memory (export "memory") 1)
+      (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+      (func (export "execute") (param i32 i32) (result i32) i32.const 64))`;
+    const component = await buildComponentFromText(core, wit);
+    const error = await refusal({
+      actions: { "own.yaml": manifest(digestOf(component)) },
+      components: [component],
+    });
+    expect(error).toMatchObject({
+      code: "component_import_unknown",
+      message: expect.stringContaining('"latchgate:provider/io-exec@0.1.0"'),
+    });
+  });
+
+  test("a component that imports what its action does not grant, though another action does", async () => {
+    const component = await buildComponent(OTHER_FILE);
+    const provider = digestOf(component);
+    const file = fsText({
+      id: "a_file",
+      provider,
+      risk: { level: "low" },
+      effects: ["fs_read"],
+      params: { type: "object", required: ["path"], properties: { path: { type: "string" } } },
+      fs: { operation: "read", path: { $param: "path" }, allow: ["src/**"] },
+    });
+    const error = await refusal({
+      actions: { "file.yaml": file, "own.yaml": manifest(provider) },
+      components: [component],
+    });
+    expect(error).toMatchObject({
+      code: "component_import_not_granted",
+      message: expect.stringContaining("the component of operators_own imports io-fs"),
+    });
   });
 });

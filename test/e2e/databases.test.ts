@@ -45,6 +45,32 @@ const TOTALS = stringify({
   verify: { kind: "database", rows: { min: 1 } },
 });
 
+/** A write whose statement the agent gives, and whose manifest does not say how many rows it may change. */
+const CHANGE = stringify({
+  apiVersion: "latchgate/v1",
+  id: "order_change",
+  version: "1.0.0",
+  summary: "Change one order.",
+  risk: { level: "high" },
+  effects: ["db_write"],
+  provider: "builtin:database",
+  params: {
+    type: "object",
+    required: ["statement"],
+    properties: { statement: { type: "string", maxLength: 500 } },
+  },
+  database: {
+    connection: "main",
+    engine: "ENGINE",
+    access: "write",
+    mode: "parameterized",
+    statement: { $param: "statement" },
+    parameters: [],
+    tables: ["orders"],
+  },
+  verify: { kind: "database" },
+});
+
 /** What holds for a gate whose connection main leads to such a database, whatever its engine. */
 function behaves(start: () => Promise<GateProcess>, counted: () => Promise<number>): void {
   let gate: GateProcess;
@@ -136,6 +162,28 @@ function behaves(start: () => Promise<GateProcess>, counted: () => Promise<numbe
     expect((await operator.approve(held.body.approval_id)).body.decision).not.toBe("executed");
   });
 
+  test.each([
+    "update orders set total = 0",
+    "update orders set total = 0 where(1=1)",
+    "update orders set total = 0 where id in (select id from orders where total > 0)",
+    "delete from orders",
+  ])("an approval does not lift the limit of rows: %s", async (statement) => {
+    const held = await agent.execute("order_change", { statement });
+    expect(held.status).toBe(202);
+    const { plan } = (await operator.call("GET", `/v1/approvals/${held.body.approval_id}`)).body;
+    expect(plan).toMatchObject({ statement, max_affected: 1 });
+    const ended = await operator.approve(held.body.approval_id);
+    expect(ended.body).toMatchObject({ status: "verification_failed", failure: "too_many_rows" });
+    const receipt = await agent.receipt(ended.body.receipt_id);
+    expect(receipt.body.effect_evidence).toMatchObject([
+      { kind: "database", reached: "confirmed", error: "too_many_rows", affected: 0 },
+    ]);
+    const left = await agent.execute("database_query", {
+      statement: "select count(*) as n from orders where total > 0",
+    });
+    expect(left.body.output.rows).toEqual([{ n: 3 }]);
+  });
+
   test("an action of another connection, or with another engine, is refused by name", async () => {
     const refused = await agent.execute("elsewhere", { customer: "ann" });
     expect(refused.body.deny_reason).toContain("connection_missing");
@@ -152,11 +200,12 @@ function behaves(start: () => Promise<GateProcess>, counted: () => Promise<numbe
 
 const actions = (engine: string) => ({
   "totals.yaml": TOTALS.replace("ENGINE", engine),
+  "change.yaml": CHANGE.replace("ENGINE", engine),
   "elsewhere.yaml": TOTALS.replace("ENGINE", engine)
     .replace("id: customer_totals", "id: elsewhere")
     .replace("connection: main", "connection: other"),
 });
-const policy = openPolicy(undefined, { actions: ["customer_totals", "elsewhere"] });
+const policy = openPolicy(undefined, { actions: ["customer_totals", "elsewhere", "order_change"] });
 
 describe("on SQLite", () => {
   const file = join(folder, "shop.db");

@@ -46,7 +46,8 @@ test("what a component says is searched for credentials, under the caller's own 
     say("a line that ends like any other: t"),
   ];
   /** Decodes what an answer holds in a coding within a coding, which no search of the answer can see. */
-  const run = async ({ door }: RunRequest) => {
+  const run = async ({ door, granted }: RunRequest) => {
+    expect(granted).toEqual(["io-http", "io-log"]);
     const answer = await door.call(callFor(plan));
     if (!("ok" in answer) || answer.kind !== "http.request") throw new Error("no answer");
     const body = JSON.parse(Buffer.from(answer.ok.body).toString()) as { readonly twice: string };

@@ -1,39 +1,81 @@
 import { expect, test } from "bun:test";
-import { planFacts, readBackFacts } from "../../src/gate/plan-facts.ts";
-import { encodeInput } from "../../src/policy/input.ts";
-import { actionOf, httpText } from "../actions/manifests.ts";
-import { baseInput } from "../policy/case-files.ts";
+import type { Plan } from "../../src/core/plan.ts";
+import { planFacts } from "../../src/gate/plan-facts.ts";
+import { databasePlan, fsPlan, httpPlan, mailPlan, queuePlan, storagePlan } from "../host/plans.ts";
 
-const BACK = {
-  url: "https://api.example.com/repos/{repo}/issues/{issue}",
-  values: { issue: "/id" },
-  headers: { accept: "application/json" },
-  assert: [{ pointer: "/title", equals: { $param: "title" } }],
-  attempts: 4,
-};
+const HIDDEN = "5up3r-h1dden";
+const BYTES = Buffer.from(HIDDEN);
 
-function factsOf(text: string) {
-  const made = actionOf(text).plan({ repo: "a/b", title: "t" }, { fsRoot: null });
-  if (!made.ok) throw new Error(JSON.stringify(made));
-  return { plan: planFacts(made.plan), read_back: readBackFacts(made.plan) };
-}
+/** Plans whose every value, as far as it is no place or name, is one that policy has no business to see. */
+const PLANS: readonly (readonly [plan: Plan, facts: unknown])[] = [
+  [
+    databasePlan({
+      statement: `select id from orders where customer = $1 and note <> '${HIDDEN}'`,
+      parameters: [
+        { kind: "text", value: HIDDEN },
+        { kind: "text", value: "a" },
+      ],
+      secret: "ORDERS_PASSWORD",
+    }),
+    {
+      kind: "database",
+      connection: "orders",
+      engine: "postgresql",
+      target: "db.example.com:5432/shop",
+      access: "read",
+      class: "select",
+      tables: ["public.orders"],
+    },
+  ],
+  [
+    mailPlan({ subject: HIDDEN, text: HIDDEN, html: HIDDEN, headers: [["x-a", HIDDEN]] }),
+    {
+      kind: "mail",
+      connection: "office",
+      server: "mail.example.com",
+      from: "gate@example.com",
+      recipients: ["ann@example.com", "bob@example.com", "eve@example.com"],
+      recipient_domains: ["example.com"],
+    },
+  ],
+  [
+    queuePlan({ payload: BYTES, headers: [["x-a", HIDDEN]] }),
+    {
+      kind: "queue",
+      connection: "jobs",
+      server: "mq.example.com",
+      vhost: "/",
+      exchange: "(default)",
+      routing_key: "mails",
+    },
+  ],
+  [
+    storagePlan({ content: BYTES, ifMatch: `"${HIDDEN}"` }),
+    {
+      kind: "storage",
+      connection: "backups",
+      endpoint: "s3.example.com",
+      operation: "put",
+      bucket: "reports",
+      key: "2026/a.pdf",
+    },
+  ],
+  [
+    httpPlan({
+      url: `https://api.example.com/items?q=${HIDDEN}`,
+      headers: [["x-a", HIDDEN]],
+      body: BYTES,
+    }),
+    { kind: "http", method: "GET", scheme: "https", host: "api.example.com", port: 443, path: "/items" },
+  ],
+  [fsPlan("/srv/project", { content: BYTES }), { kind: "fs", operation: "read", path: "src/a.txt" }],
+];
 
-test("policy hears where the gate will look for the effect, and what of it the server chooses", () => {
-  const facts = factsOf(httpText({ limits: { io_calls: 5 }, verify: { kind: "http", read_back: BACK } }));
-  expect(facts.read_back).toEqual({
-    kind: "http",
-    scheme: "https",
-    host: "api.example.com",
-    port: 443,
-    path: "/repos/a%2Fb/issues/%7Bissue%7D",
-    values: ["issue"],
-    attempts: 4,
-  });
-  expect(encodeInput({ ...baseInput(), ...facts })).toHaveProperty("json");
-});
-
-test("and that it will not", () => {
-  const facts = factsOf(httpText());
-  expect(facts.read_back).toBeNull();
-  expect(encodeInput({ ...baseInput(), ...facts })).toHaveProperty("json");
-});
+test.each(PLANS.map(([plan, facts]) => [plan.kind, plan, facts] as const))(
+  "policy sees of a %s plan where it goes and what it does, and no value",
+  (_, plan, facts) => {
+    const seen: unknown = planFacts(plan);
+    expect(seen).toEqual(facts);
+    expect(JSON.stringify(seen)).not.toContain(HIDDEN);
+  },
+);

@@ -64,6 +64,33 @@ export function execute(ptr: usize, len: usize): usize {
 `;
 }
 
+/** Traps unless it is the first call of its instance, by a global and by memory. */
+export const FORGETS = `
+import { ascii, ok } from "../lib/abi";
+let count: u32 = 0;
+const cell = memory.data(4);
+export function execute(ptr: usize, len: usize): usize {
+  count++;
+  store<u32>(cell, load<u32>(cell) + 1);
+  if (count != 1 || load<u32>(cell) != 1) unreachable();
+  return ok(ascii('{"ok":true}'));
+}
+`;
+
+/** Writes to so many MiB of its memory and then asks the host, once. */
+export function asksWith(megabytes: number): string {
+  return `
+import { ascii, ok } from "../lib/abi";
+${IO_HTTP}
+export function execute(ptr: usize, len: usize): usize {
+  const at = <usize>memory.grow(${megabytes} * 16) * 65536;
+  memory.fill(at, 1, ${megabytes} * 1048576);
+  get("https://api.example.com/");
+  return ok(ascii('{"ok":true}'));
+}
+`;
+}
+
 /** Answers with a JSON string of so many characters. */
 export function answersLength(length: number): string {
   return `
@@ -134,4 +161,23 @@ export function execute(ptr: usize, len: usize): usize {
   send(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, heap.alloc(16));
   return ok(ascii('{"ok":true}'));
 }
+`;
+
+/** Calls itself twice, to a depth that no stack minds and a number of calls that no clock lives to see. */
+export const RECURSES = `
+let sum: u32 = 0;
+function twice(depth: u32): void {
+  sum++;
+  if (depth == 0) return;
+  twice(depth - 1);
+  twice(depth - 1);
+}
+export function execute(ptr: usize, len: usize): usize { twice(200); return sum; }
+`;
+
+/** Writes to the log for ever. */
+export const LOGS_FOREVER = `
+@external("latchgate:provider/io-log@0.1.0", "log-info")
+declare function info(message: usize, len: usize): void;
+export function execute(ptr: usize, len: usize): usize { for (;;) info(0, 16); return 0; }
 `;

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sandbox } from "../../src/sandbox/index.ts";
-import { answers, asksFor, SPINS } from "./guests.ts";
+import { answers, asksFor, asksWith, SPINS } from "./guests.ts";
 import {
   admit,
   held,
@@ -144,6 +144,26 @@ describe("cancelling", () => {
     expect(sandbox.stats().lost).toBe(0);
   });
 
+  test("leaves nothing of the guest that waited: its memory is free again", async () => {
+    sandbox = await openSandbox({ runners: 1 });
+    const opened = sandbox;
+    const digest = await admit(sandbox, asksWith(32));
+    for (let i = 0; i < 64; i++) {
+      const { asked, script } = silence();
+      const controller = new AbortController();
+      const outcome = run(sandbox, digest, { door: new ScriptedDoor(script), signal: controller.signal });
+      await asked;
+      controller.abort();
+      expect(await outcome).toMatchObject({ status: "cancelled" });
+      await until(() => opened.stats().runners.every(({ inFlight }) => inFlight === 0));
+    }
+    const { pid } = sandbox.stats().runners.find(({ group }) => group === "builtin") ?? {};
+    const [, most] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
+    // Together they wrote to 2 GiB.
+    expect(Number(most)).toBeLessThan(1_048_576);
+    expect(sandbox.stats().lost).toBe(0);
+  }, 60_000);
+
   test("ends a call that spins, with its runner", async () => {
     sandbox = await openSandbox({ runners: 1 });
     const opened = sandbox;
@@ -188,10 +208,16 @@ describe("closing", () => {
     await expect(run(closing, digest)).rejects.toMatchObject({ code: "sandbox_closed" });
   });
 
-  test("an unknown component is an error, not an outcome", async () => {
+  test("an unknown component is an error, not an outcome, each time and for nobody else", async () => {
     sandbox = await openSandbox();
-    const digest = `sha256:${"0".repeat(64)}`;
-    await expect(run(sandbox, digest)).rejects.toMatchObject({ code: "component_unknown" });
+    const known = await admit(sandbox, ASKS);
+    const unknown = `sha256:${"0".repeat(64)}`;
+    const door = new ScriptedDoor();
+    for (let again = 0; again < 2; again++) {
+      await expect(run(sandbox, unknown, { door })).rejects.toMatchObject({ code: "component_unknown" });
+      expect(await run(sandbox, known)).toMatchObject({ status: "ok" });
+    }
+    expect(door.asked).toEqual([]);
   });
 });
 

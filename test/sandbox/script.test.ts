@@ -5,52 +5,14 @@ import { validateComponent } from "../../src/sandbox/validate.ts";
 import { pinOf } from "./build-component.ts";
 import { LIMITS, openSandbox, respond, run, ScriptedDoor } from "./laboratory.ts";
 import { scriptGuest } from "./script-guest.ts";
-
-/** Does what its task names; one component serves every test, as making one takes seconds. */
-const SOURCE = `
-import { request } from "latchgate:provider/io-http@0.1.0";
-import { read } from "latchgate:provider/io-fs@0.1.0";
-import { logWarn } from "latchgate:provider/io-log@0.1.0";
-let calls = 0;
-const kept = [];
-function sum(n) { return n === 0 ? 0 : 1 + sum(n - 1); }
-const tasks = {
-  get: ({ url }) => {
-    const answer = request({ method: "GET", url, headers: [["accept", "text/plain"]], body: undefined, timeoutMs: 0 });
-    return { status: answer.status, body: Array.from(answer.body), headers: answer.headers };
-  },
-  refused: ({ url }) => {
-    try {
-      request({ method: "POST", url, headers: [], body: Uint8Array.of(1, 2), timeoutMs: 5 });
-    } catch (error) {
-      return { refusal: error.payload ?? String(error) };
-    }
-  },
-  count: () => ({ calls: ++calls }),
-  clock: () => ({ now: Date.now(), random: [Math.random(), Math.random()] }),
-  text: ({ text }) => ({ text, length: [...text].length }),
-  spin: () => { for (;;); },
-  storm: () => { for (;;) request({ method: "GET", url: "http://a.test/", headers: [], timeoutMs: 0 }); },
-  logs: () => { for (;;) logWarn("again"); },
-  hog: () => { for (;;) kept.push(new Uint8Array(1048576).fill(1)); },
-  deep: () => sum(1e9),
-  large: ({ length }) => "x".repeat(length),
-  file: () => read({ path: "a.txt" }),
-  fail: () => { throw "it did not work"; },
-  code: () => ({ evaluated: (0, eval)("6 * 7"), process: typeof globalThis.process, fetch: typeof globalThis.fetch, require: typeof globalThis.require }),
-};
-export function execute(text) {
-  const task = JSON.parse(text);
-  return JSON.stringify(tasks[task.do](task));
-}
-`;
+import { TASK_SCRIPT } from "./task-script.ts";
 
 let sandbox: Sandbox;
 let digest = "";
 
 beforeAll(async () => {
   sandbox = await openSandbox();
-  const bytes = await scriptGuest(SOURCE);
+  const bytes = await scriptGuest(TASK_SCRIPT);
   const component = await ingestComponent({
     bytes,
     pin: pinOf(bytes),

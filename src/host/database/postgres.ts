@@ -26,6 +26,12 @@ export interface DatabaseResult extends ResultRows {
   readonly affected: number;
 }
 
+/** The address of a target that was judged; the name is left for the certificate. */
+export interface DialledAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
 /**
  * Runs the planned statement in a transaction of its own, on a connection of its own: no state of a session survives a
  * call. A read cannot write, by the transaction and by the session; a write that changes more rows than planned is
@@ -35,12 +41,13 @@ export async function runPostgres(
   job: BrokerJob<"database">,
   connection: DatabaseConnection,
   target: PostgresTarget,
+  dialled: DialledAddress,
   clock: Clock,
 ): Promise<DatabaseResult> {
   const { signal, deadline, record } = job;
   signal.throwIfAborted();
   const left = Math.max(1, Math.ceil(deadline - clock.monotonic()));
-  const options = optionsOf(job, connection, target, left);
+  const options = optionsOf(job, connection, target, dialled, left);
   const sql = new SQL(options);
   const running: Running = { query: null, backend: null, committing: false };
   try {
@@ -200,12 +207,13 @@ function optionsOf(
   { plan, secrets }: BrokerJob<"database">,
   { ca }: DatabaseConnection,
   target: PostgresTarget,
+  dialled: DialledAddress,
   leftMs: number,
 ): SQL.Options {
   return {
     adapter: "postgres",
-    hostname: target.host,
-    port: target.port,
+    hostname: dialled.address,
+    port: dialled.port,
     database: target.database,
     username: target.user,
     // An empty one would be filled from the environment: this one opens nothing.

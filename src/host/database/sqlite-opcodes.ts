@@ -1,4 +1,4 @@
-import type { Database } from "bun:sqlite";
+import { type Database, SQLiteError } from "bun:sqlite";
 import { HostFailure } from "../failure.ts";
 
 /** One line of `EXPLAIN`. */
@@ -42,6 +42,7 @@ export function admitProgram(
     if (table === undefined || !allowed.has(`main.${table.toLowerCase()}`))
       throw refused("the statement opens a table that is not listed");
   };
+  if (isSeveral(db, statement)) throw refused("there is more than one statement");
   // One that is not finalised counts as under way, and keeps the transaction from being committed.
   using program = db.prepare<Instruction, []>(`EXPLAIN ${statement}`);
   for (const step of program.all()) {
@@ -59,6 +60,20 @@ export function admitProgram(
       if (Number(p1) !== 0) throw refused("the statement opens another database");
       if (access === "read" && Number(p2) !== 0) throw refused("the statement writes");
     }
+  }
+}
+
+/**
+ * SQLite prepares up to a semicolon and leaves the rest out in silence: what was planned would not be what runs. A bracket
+ * that nothing opened is an error at the end of one statement, and is never read behind the end of a first one.
+ */
+function isSeveral(db: Database, statement: string): boolean {
+  try {
+    using _ = db.prepare(`EXPLAIN ${statement}\n)`);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof SQLiteError && thrown.code === "SQLITE_ERROR") return false;
+    throw thrown;
   }
 }
 

@@ -18,6 +18,9 @@ const LOGIN_FAULTS = new Set([
   "RequestTimeTooSkewed",
   "AuthorizationHeaderMalformed",
   "ExpiredToken",
+  "InvalidToken",
+  // What versitygw says, with 404, of a key pair that it does not know.
+  "XAdminUserNotFound",
 ]);
 
 /** What a store's answer means when it is no success; redirects are refusals, as they are never followed. */
@@ -32,7 +35,8 @@ export function refusalOfAnswer(answer: Incoming, plan: StoragePlan): HostFailur
   const code = /<Code>([A-Za-z]{1,64})<\/Code>/.exec(answer.body.subarray(0, 4096).toString("latin1"))?.[1];
   if (status === 401 || (code !== undefined && LOGIN_FAULTS.has(code)))
     return new HostFailure("authentication_failed", "the store does not take the key pair");
-  if (status === 404 && plan.operation === "get" && code !== "NoSuchBucket")
+  // A bucket, an account or a whole store that is not there answers 404 too.
+  if (status === 404 && plan.operation === "get" && code === "NoSuchKey")
     return new HostFailure("object_not_found", "there is no such object");
   return new HostFailure("storage_refused", "the store refused the request");
 }

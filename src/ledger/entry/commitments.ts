@@ -1,8 +1,8 @@
-import type { EntryPayload } from "./entry.ts";
+import type { FollowedEntry } from "./followed.ts";
 import type { Commitment } from "./types.ts";
 
 /** The stored payload that an entry names; null when it names none. */
-export function namedPayload(entry: EntryPayload): Commitment | null {
+export function namedPayload(entry: FollowedEntry): Commitment | null {
   switch (entry.type) {
     case "lease.issued":
       return entry.fs_root;

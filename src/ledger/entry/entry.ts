@@ -1,7 +1,7 @@
 import { isCanonicalJson } from "../../core/canonical-json.ts";
 import { parseRfc3339 } from "../../core/clock.ts";
 import type { Json } from "../../core/json.ts";
-import type { Schema } from "./schema.ts";
+import { isPlain } from "./plain-entry.ts";
 import { type EntryBody, type EntryType, type Envelope, PAYLOADS } from "./types.ts";
 
 /** A checked payload: closed, canonical, of a known version. */
@@ -35,8 +35,9 @@ export function readPayload(text: string): EntryPayload | PayloadFault {
   if (typeof v === "number" && Number.isSafeInteger(v) && v > 1)
     return { kind: "unsupported", detail: `entry version ${v}` };
   const schema = typeof type === "string" ? PAYLOADS.get(type) : undefined;
-  if (schema === undefined) return { kind: "invalid", detail: "unknown entry type" };
-  if (!isCanonical(value, text, schema)) {
+  if (typeof type !== "string" || schema === undefined)
+    return { kind: "invalid", detail: "unknown entry type" };
+  if (!isPlain(type, text)) {
     const fault = schema(value, "payload");
     if (fault !== null) return { kind: "invalid", detail: fault };
     // A duplicate or reordered member, another spelling of a number or an escape: all differ here.
@@ -46,15 +47,6 @@ export function readPayload(text: string): EntryPayload | PayloadFault {
   const payload = value as EntryPayload; // the closed schema of its type has just been checked
   if (parseRfc3339(payload.time) === null) return { kind: "invalid", detail: "payload.time: no such time" };
   return payload;
-}
-
-/**
- * The quick way for nearly all: the schema looks at form and order at once, and the runtime's serialiser, which keeps
- * the order and writes no escape that is in nobody's way, gives back the text. It writes a lone surrogate, and nothing
- * else, as `\ud` and two digits more. False says nothing.
- */
-function isCanonical(value: object, text: string, schema: Schema<unknown>): boolean {
-  return (schema.canonical?.(value) ?? false) && !text.includes("\\ud") && JSON.stringify(value) === text;
 }
 
 export function isFault(read: EntryPayload | PayloadFault): read is PayloadFault {

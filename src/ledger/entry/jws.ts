@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import { type KeyObject, sign, verify } from "node:crypto";
 import { decodeBase64url, fromBase64url, sha256 } from "../../core/bytes.ts";
 import { canonicalJson } from "../../core/canonical-json.ts";
@@ -12,15 +13,17 @@ const LEAF_PREFIX = Uint8Array.of(0);
 /** For one entry at a time; longer ones than nearly all have go another way. */
 const scratch = Buffer.alloc(65_536);
 
-/** RFC 6962 §2.1 leaf hash over the ASCII of the compact JWS. */
-export function leafHash(jws: string): Buffer {
+/** RFC 6962 §2.1 leaf hash over the ASCII of the compact JWS, into `into` when given: 32 bytes. */
+export function leafHash(jws: string, into: Buffer = Buffer.allocUnsafeSlow(32)): Buffer {
   // A character takes three bytes at most.
-  if (3 * jws.length >= scratch.length) return sha256(LEAF_PREFIX, jws);
+  if (3 * jws.length >= scratch.length) {
+    into.set(sha256(LEAF_PREFIX, jws));
+    return into;
+  }
   scratch[0] = 0;
   const length = 1 + scratch.write(jws, 1, "utf8");
-  const hash = Buffer.allocUnsafeSlow(32);
-  Bun.SHA256.hash(scratch.subarray(0, length), hash);
-  return hash;
+  Bun.SHA256.hash(scratch.subarray(0, length), into);
+  return into;
 }
 
 /** Signs a payload and gives the compact JWS (RFC 7515 §7.1), the record itself. */
@@ -52,8 +55,9 @@ export function openJws(jws: string): OpenedJws | null {
   if (first <= 0 || second < 0 || jws.indexOf(".", second + 1) >= 0) return null;
   const kid = kidOf(jws.slice(0, first));
   const payload = kid === null ? null : decodeText(jws.slice(first + 1, second));
-  const signature = fromBase64url(jws.slice(second + 1));
-  if (kid === null || payload === null || signature?.length !== 64) return null;
+  const signature = Buffer.allocUnsafeSlow(64);
+  const length = decodeBase64url(jws.slice(second + 1), signature);
+  if (kid === null || payload === null || length !== 64) return null;
   return { kid, payload, signature, input: jws.slice(0, second) };
 }
 
@@ -62,6 +66,7 @@ function decodeText(part: string): string | null {
   const length = decodeBase64url(part, scratch);
   const bytes = length === null ? fromBase64url(part) : scratch.subarray(0, length);
   if (bytes === null) return null;
+  if (isAscii(bytes)) return bytes.toString("latin1");
   try {
     return decoder.decode(bytes);
   } catch {

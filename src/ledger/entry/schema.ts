@@ -5,28 +5,37 @@
 export type Schema<T> = ((value: unknown, at: string) => string | null) & {
   readonly type?: T;
   readonly shape?: Shape;
-  /** Whether the value fits and the members of all objects in it stand in canonical order (RFC 8785 §3.2.3). */
-  readonly canonical?: (value: unknown) => boolean;
+  readonly form?: Form;
 };
+
+/**
+ * Source of a regular expression without groups that capture: a text that matches it whole is the canonical text
+ * (RFC 8785) of a value that fits. One that does not match may be such a text all the same, as forms know printable ASCII
+ * without escapes and integers of at most 15 digits. Null where nothing is known.
+ */
+export type Form = string | null;
 
 /** What a schema admits, as JSON Schema 2020-12: the published format is made of it. Lengths are UTF-16 code units. */
 export type Shape = Readonly<Record<string, unknown>>;
 
 type Check = (value: unknown, at: string) => string | null;
 
-/** Gives a check its shape. One of values that may hold objects has to say of itself when they are `canonical`. */
-export function shaped<T>(
-  shape: Shape,
-  check: Check,
-  canonical: (value: unknown) => boolean = (value) =>
-    // Of an object the check alone does not tell in which order its members stand.
-    (typeof value !== "object" || value === null) && check(value, "") === null,
-): Schema<T> {
-  return Object.assign(check, { shape, canonical });
+/** Gives a check what it admits, and what its texts look like. */
+export function shaped<T>(shape: Shape, check: Check, form: Form): Schema<T> {
+  return Object.assign(check, { shape, form });
 }
 
-/** False says nothing: then the order is looked at apart. */
-const canonicalOf = (schema: Schema<unknown>) => schema.canonical ?? (() => false);
+const formOf = (schema: Schema<unknown>): Form => schema.form ?? null;
+
+/** Made of the forms of parts; null when one of them is. */
+function formFrom(parts: readonly Schema<unknown>[], make: (forms: readonly string[]) => string): Form {
+  const forms = parts.map(formOf).filter((form) => form !== null);
+  return forms.length === parts.length ? make(forms) : null;
+}
+
+/** The text itself, as a source. */
+const literal = (text: string): string => JSON.stringify(text).replaceAll(/\W/g, "\\$&");
+const oneOfForms = (forms: readonly string[]): string => `(?:${forms.join("|")})`;
 
 /** The empty shape stands for a schema that does not say what it admits; the published format may have none. */
 const shapeOf = (schema: Schema<unknown>): Shape => schema.shape ?? {};
@@ -34,21 +43,31 @@ const shapeOf = (schema: Schema<unknown>): Shape => schema.shape ?? {};
 export type Infer<S> = S extends Schema<infer T> ? T : never;
 
 export function text(longest = 1024): Schema<string> {
-  return shaped({ type: "string", maxLength: longest }, (value, at) =>
-    typeof value === "string" && value.length <= longest && value.isWellFormed() ? null : `${at}: not a text`,
+  return shaped(
+    { type: "string", maxLength: longest },
+    (value, at) =>
+      typeof value === "string" && value.length <= longest && value.isWellFormed()
+        ? null
+        : `${at}: not a text`,
+    `"[ !#-\\[\\]-~]{0,${longest}}"`,
   );
 }
 
+/** @param regex from `^` to `$`, of printable ASCII that JSON does not escape */
 export function pattern(regex: RegExp, what: string): Schema<string> {
-  return shaped({ type: "string", pattern: regex.source, description: what }, (value, at) =>
-    typeof value === "string" && regex.test(value) ? null : `${at}: not ${what}`,
+  return shaped(
+    { type: "string", pattern: regex.source, description: what },
+    (value, at) => (typeof value === "string" && regex.test(value) ? null : `${at}: not ${what}`),
+    `"(?:${regex.source.slice(1, -1)})"`,
   );
 }
 
 export function oneOf<const T extends string>(...values: readonly T[]): Schema<T> {
   const set: ReadonlySet<unknown> = new Set(values);
-  return shaped({ enum: values }, (value, at) =>
-    set.has(value) ? null : `${at}: not one of ${values.join(", ")}`,
+  return shaped(
+    { enum: values },
+    (value, at) => (set.has(value) ? null : `${at}: not one of ${values.join(", ")}`),
+    oneOfForms(values.map(literal)),
   );
 }
 
@@ -56,28 +75,29 @@ export const integer: Schema<number> = shaped(
   { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
   (value, at) =>
     Number.isSafeInteger(value) && (value as number) >= 0 ? null : `${at}: not a non-negative integer`,
+  "(?:0|[1-9][0-9]{0,14})",
 );
 
-export const boolean: Schema<boolean> = shaped({ type: "boolean" }, (value, at) =>
-  typeof value === "boolean" ? null : `${at}: not a boolean`,
+export const boolean: Schema<boolean> = shaped(
+  { type: "boolean" },
+  (value, at) => (typeof value === "boolean" ? null : `${at}: not a boolean`),
+  "(?:true|false)",
 );
 
 export function nullable<T>(schema: Schema<T>): Schema<T | null> {
-  const canonical = canonicalOf(schema);
   return shaped(
     { anyOf: [shapeOf(schema), { type: "null" }] },
     (value, at) => (value === null ? null : schema(value, at)),
-    (value) => value === null || canonical(value),
+    formFrom([schema], (forms) => oneOfForms(["null", ...forms])),
   );
 }
 
 /** One of two; what does not fit is told by the second. */
 export function either<A, B>(first: Schema<A>, second: Schema<B>): Schema<A | B> {
-  const [one, other] = [canonicalOf(first), canonicalOf(second)];
   return shaped(
     { anyOf: [shapeOf(first), shapeOf(second)] },
     (value, at) => (first(value, at) === null ? null : second(value, at)),
-    (value) => one(value) || other(value),
+    formFrom([first, second], oneOfForms),
   );
 }
 
@@ -98,12 +118,11 @@ export function byKind<M extends Record<string, Schema<{ readonly kind: string }
         ? `${at}.kind: not one of ${[...known.keys()].join(", ")}`
         : schema(value, at);
     },
-    (value) => ofKind(value)?.canonical?.(value) ?? false,
+    formFrom([...known.values()], oneOfForms),
   );
 }
 
 export function list<T>(schema: Schema<T>, longest = 256): Schema<readonly T[]> {
-  const canonical = canonicalOf(schema);
   return shaped(
     { type: "array", items: shapeOf(schema), maxItems: longest },
     (value, at) => {
@@ -114,7 +133,7 @@ export function list<T>(schema: Schema<T>, longest = 256): Schema<readonly T[]> 
       }
       return null;
     },
-    (value) => Array.isArray(value) && value.length <= longest && value.every(canonical),
+    formFrom([schema], ([item]) => `\\[(?:${item}(?:,${item}){0,${longest - 1}})?\\]`),
   );
 }
 
@@ -135,25 +154,35 @@ export function closed<M extends Record<string, Schema<unknown>>>(
     for (const name in object) if (!Object.hasOwn(members, name)) return `${at}.${name}: unknown member`;
     return null;
   };
-  // By UTF-16 code units, which is how strings compare.
-  const inOrder = entries
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ name, schema }) => ({ name, canonical: canonicalOf(schema) }));
-  const canonical = (value: unknown) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-    const object = value as Record<string, unknown>;
-    let next = 0;
-    for (const name in object) {
-      const member = inOrder[next++];
-      if (member === undefined || member.name !== name || !member.canonical(object[name])) return false;
-    }
-    return next === inOrder.length;
-  };
+  const forms = memberForms(members);
+  const form = forms && `\\{${forms.map(({ key, value }) => `${key}:${value}`).join(",")}\\}`;
   const shape: Shape = {
     type: "object",
     properties: Object.fromEntries(entries.map(({ name, schema }) => [name, shapeOf(schema)])),
     required: Object.keys(members),
     additionalProperties: false,
   };
-  return Object.assign(check, { members, shape, canonical });
+  return Object.assign(check, { members, shape, form });
+}
+
+export interface MemberForm {
+  readonly name: string;
+  /** Of the name in its quotes. */
+  readonly key: string;
+  /** Of the value. */
+  readonly value: string;
+}
+
+/** The forms of the members of an object that has exactly these, in canonical order; null where one is not known. */
+export function memberForms(
+  members: Readonly<Record<string, Schema<unknown>>>,
+): readonly MemberForm[] | null {
+  const forms: MemberForm[] = [];
+  // By UTF-16 code units (RFC 8785 §3.2.3), as strings compare.
+  for (const name of Object.keys(members).sort()) {
+    const value = members[name]?.form ?? null;
+    if (value === null) return null;
+    forms.push({ name, key: literal(name), value });
+  }
+  return forms;
 }

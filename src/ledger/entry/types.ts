@@ -296,7 +296,7 @@ export interface Envelope {
 }
 
 const envelope = {
-  v: shaped<1>({ const: 1 }, (value, at) => (value === 1 ? null : `${at}: not 1`)),
+  v: shaped<1>({ const: 1 }, (value, at) => (value === 1 ? null : `${at}: not 1`), "1"),
   log: id,
   seq: integer,
   id,
@@ -305,7 +305,10 @@ const envelope = {
 };
 
 /** Whole payloads by type: envelope and body in one closed object. */
-export const PAYLOADS: ReadonlyMap<string, Schema<unknown>> = new Map(
+export const PAYLOADS: ReadonlyMap<
+  string,
+  Schema<unknown> & { readonly members: Readonly<Record<string, Schema<unknown>>> }
+> = new Map(
   Object.entries(BODIES).map(([type, body]) => [
     type,
     closed({ ...envelope, type: oneOf(type), ...(body.members as Record<string, Schema<unknown>>) }),

@@ -8,11 +8,11 @@ import {
 import { type EntryStamp, stampsOf } from "../anchor/timestamp/stamped.ts";
 import type { TimestampToken } from "../anchor/timestamp/token.ts";
 import { checkpointOrigin } from "../checkpoint.ts";
-import type { EntryPayload } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
 import { KeptStamps } from "./kept-stamps.ts";
 import type { DamageLog, TimestampedTo } from "./report.ts";
 
-type Anchored = Extract<EntryPayload, { readonly type: "checkpoint.anchored" }>;
+type Anchored = Extract<FollowedEntry, { readonly type: "checkpoint.anchored" }>;
 
 /** Those whose word about a log the auditor relies on. */
 export interface AnchorParties {
@@ -48,7 +48,7 @@ export class AnchorRules {
     this.roots.set(size, root.toString("hex"));
   }
 
-  take(entry: EntryPayload): void {
+  take(entry: FollowedEntry): void {
     if (entry.type !== "checkpoint.anchored" || entry.size < this.from) return;
     const origin = checkpointOrigin(entry.log);
     if (this.roots.get(entry.size) !== entry.root) {

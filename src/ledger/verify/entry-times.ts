@@ -1,4 +1,4 @@
-import type { EntryPayload } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
 import type { DamageLog } from "./report.ts";
 
 /** Order is by position; a clock that went back is no damage when the log itself says so before it goes on. */
@@ -12,7 +12,7 @@ export class EntryTimes {
   }
 
   /** Whether the entry's time stands before an earlier one's. */
-  take(entry: EntryPayload, time: number): boolean {
+  take(entry: FollowedEntry, time: number): boolean {
     if (entry.type === "clock.regressed") {
       if (Date.parse(entry.high_water) <= time || Date.parse(entry.high_water) < this.latest)
         this.damage.add("rules", entry.seq, "the entry tells of a clock that did not go back");

@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import type { EntryPayload } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
 import { cosignatureFaults } from "./cosignature-table.ts";
 import { GrantsTable, grantFault } from "./grants-table.ts";
 import { LogVerifier, type StoredCheckpoint } from "./log-verifier.ts";
@@ -16,10 +16,12 @@ import {
   type Raw,
   rowsBetween,
   rowsFrom,
+  shortRows,
 } from "./rows.ts";
 import { startSince } from "./since.ts";
 import { timestampFaults } from "./timestamp-table.ts";
-import { type KeyDirectory, type Vouched, vouchFirst } from "./vouch.ts";
+import { type KeyDirectory, vouchFirst } from "./vouch.ts";
+import { readVouched, type Vouched } from "./vouched-batch.ts";
 
 /** Entries that are vouched for at once: what bounds the memory of a thread. */
 const BATCH = 256;
@@ -69,7 +71,7 @@ export class FileCheck {
     if (!this.dense) this.takeRows(rowsFrom(this.db, this.from));
     else
       for (const range of this.ranges())
-        this.take(range, vouchFirst(rowsBetween(this.db, range), range.from, keys));
+        this.take(range, readVouched(vouchFirst(shortRows(this.db, range), range.from, keys)));
   }
 
   /** Takes the entries of a range, of which the first ones have been vouched for. */
@@ -93,7 +95,7 @@ export class FileCheck {
     }
   }
 
-  private taken(payload: EntryPayload | null): void {
+  private taken(payload: FollowedEntry | null): void {
     if (payload !== null) this.pruning.take(payload);
     if (++this.done % 4096 === 0) this.options.progress?.(this.done, this.total);
   }

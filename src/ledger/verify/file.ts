@@ -6,8 +6,9 @@ import { openLedgerFile } from "./open-file.ts";
 import type { VerifyOptions } from "./options.ts";
 import type { VerifyReport } from "./report.ts";
 import type { Range } from "./rows.ts";
-import { KeyDirectory, type Vouched } from "./vouch.ts";
+import { KeyDirectory } from "./vouch.ts";
 import { VouchPool } from "./vouch-pool.ts";
+import type { Vouched } from "./vouched-batch.ts";
 
 /** Verifies a ledger file in this thread. Throws `ledger_unreadable` when it is none. */
 export function verifyLedgerFile(path: string, options: VerifyOptions): VerifyReport {

@@ -1,5 +1,7 @@
 import type { Database } from "bun:sqlite";
 import type { EntryPayload } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
+import { isText, type PlainEntry } from "../entry/plain-entry.ts";
 import type { FileRow, GrantColumns, Raw } from "./rows.ts";
 
 /** The table of grants must say what the entries say: the gate finds receipts and used approvals by it. */
@@ -15,6 +17,26 @@ export function grantFault(row: Raw<GrantColumns>, payload: EntryPayload): strin
   if (payload.type !== "call.receipt") return null;
   const same = row.grant_id === payload.grant_id && row.receipt_id === payload.receipt_id;
   return same ? null : "the table of grants does not say what the receipt entry says";
+}
+
+/** Whether {@link grantFault} has nothing to say, for an entry by its text; false says nothing. */
+export function isPlainGrant(row: Raw<GrantColumns>, { members }: PlainEntry): boolean {
+  if (members.type === '"call.granted"')
+    return (
+      isText(members.grant_id, row.grant_id) &&
+      isText(approvalOf(members.cause ?? ""), row.grant_approval) &&
+      isText(members.session_id, row.grant_session) &&
+      isText(members.principal, row.grant_principal)
+    );
+  if (members.type !== '"call.receipt"') return true;
+  return isText(members.grant_id, row.grant_id) && isText(members.receipt_id, row.receipt_id);
+}
+
+const APPROVAL = '{"approval_id":';
+
+/** The text of the first member of a cause, which holds no comma. */
+function approvalOf(cause: string): string {
+  return cause.slice(APPROVAL.length, cause.indexOf(","));
 }
 
 /**
@@ -33,7 +55,7 @@ export class GrantsTable {
   }
 
   /** An entry that {@link grantFault} has nothing to say of: its row is there. */
-  holds({ type }: EntryPayload): void {
+  holds({ type }: FollowedEntry): void {
     if (type === "call.granted") this.grants++;
     if (type === "call.receipt") this.receipts++;
   }

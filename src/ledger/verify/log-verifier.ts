@@ -8,6 +8,7 @@ import {
   type Projection,
   readPayload,
 } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
 import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
 import { applyRevocation, entryKeyAt } from "../key-revocation.ts";
 import { applyRotation } from "../key-rotation.ts";
@@ -23,7 +24,7 @@ import { LogRules } from "./rules.ts";
 import { StoredCheckpoints } from "./stored-checkpoints.ts";
 import type { Trust } from "./trust.ts";
 import { verdictOf } from "./verdict.ts";
-import type { Vouched } from "./vouch.ts";
+import type { Vouched } from "./vouched-batch.ts";
 
 /** One stored row as a database gives it. Nothing in it is believed. */
 export interface StoredEntry extends Projection {
@@ -111,7 +112,7 @@ export class LogVerifier {
   }
 
   /** As {@link take}, for a row that somebody of this program has vouched for. */
-  takeVouched({ leaf, kid, payload }: Vouched): EntryPayload | null {
+  takeVouched({ leaf, kid, payload }: Vouched): FollowedEntry | null {
     const { seq } = payload;
     this.inOrder(seq);
     if (this.history === null) this.start(payload);
@@ -183,7 +184,7 @@ export class LogVerifier {
     return null;
   }
 
-  private start(payload: EntryPayload): void {
+  private start(payload: FollowedEntry): void {
     // It did start, with a key that is not admitted: told once.
     if (this.log !== null) return;
     if (payload.type !== "log.opened" || payload.seq !== 0) {
@@ -195,14 +196,14 @@ export class LogVerifier {
     if (this.history === null) this.damage.add("key", 0, "an opening key is not admitted");
   }
 
-  private link(seq: number, payload: EntryPayload, traceId: string | null): void {
+  private link(seq: number, payload: FollowedEntry, traceId: string | null): void {
     if (payload.prev !== this.head)
       this.damage.add("chain", seq, "the entry does not continue the one before", traceId);
     if (payload.log !== this.log) this.damage.add("chain", seq, "the entry is of another log", traceId);
   }
 
   /** What it says, after all that was said before it. */
-  private follow(seq: number, payload: EntryPayload): void {
+  private follow(seq: number, payload: FollowedEntry): void {
     if (this.times.take(payload, Date.parse(payload.time))) this.regressions++;
     if (payload.type === "key.rotated" && (this.history === null || !applyRotation(this.history, payload)))
       this.damage.add("key", seq, "the key rotation is not valid");
@@ -310,6 +311,6 @@ export class LogVerifier {
   }
 }
 
-function traceOf(payload: EntryPayload): string | null {
+function traceOf(payload: FollowedEntry): string | null {
   return "trace_id" in payload ? payload.trace_id : null;
 }

@@ -1,6 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { commitmentsDigest, namedPayload } from "../entry/commitments.ts";
-import type { EntryPayload } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
 import { hasTable } from "./has-table.ts";
 
 /** The stored payloads, as far as the verifier needs them. */
@@ -15,7 +15,7 @@ interface Fault {
   readonly detail: string;
 }
 
-type Pruned = Extract<EntryPayload, { readonly type: "payload.pruned" }>;
+type Pruned = Extract<FollowedEntry, { readonly type: "payload.pruned" }>;
 
 /**
  * What stands beside the log about pruning must follow from it: the table of pruned payloads is, entry by entry, the
@@ -38,7 +38,7 @@ export class PruningCheck {
     this.payloads = payloads;
   }
 
-  take(entry: EntryPayload): void {
+  take(entry: FollowedEntry): void {
     if (entry.type === "payload.pruned") this.acts.push(entry);
     const named = this.payloads === null ? null : namedPayload(entry);
     if (named === null || this.payloads === null || this.isPruned(named.commitment)) return;

@@ -1,13 +1,13 @@
 import type { RepudiatedRange } from "../../keys/history.ts";
-import type { EntryPayload } from "../entry/entry.ts";
+import type { FollowedEntry } from "../entry/followed.ts";
 import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
 import { Statements } from "./statements.ts";
 
-type Granted = Extract<EntryPayload, { readonly type: "call.granted" }>;
-type Receipt = Extract<EntryPayload, { readonly type: "call.receipt" }>;
-type Held = Extract<EntryPayload, { readonly type: "call.held" }>;
-type Decided = Extract<EntryPayload, { readonly type: "approval.decided" }>;
+type Granted = Extract<FollowedEntry, { readonly type: "call.granted" }>;
+type Receipt = Extract<FollowedEntry, { readonly type: "call.receipt" }>;
+type Held = Extract<FollowedEntry, { readonly type: "call.held" }>;
+type Decided = Extract<FollowedEntry, { readonly type: "approval.decided" }>;
 
 interface OpenHold {
   readonly seq: number;
@@ -23,15 +23,16 @@ interface OpenGrant {
   /** Whether the entry that granted it proves nothing. */
   repudiated: boolean;
   readonly seq: number;
-  readonly component: string;
-  readonly action: string;
-  readonly caller: string;
-  readonly hosts: ReadonlySet<string>;
-  readonly secrets: ReadonlySet<string>;
-  readonly connections: ReadonlySet<string>;
-  /** Commitments, under the salt of the call: equal paths have equal ones. */
-  readonly paths: ReadonlySet<string>;
+  readonly call: CallNames;
+  /** Paths are commitments, under the salt of the call: equal paths have equal ones. */
+  readonly granted: Granted["granted"];
 }
+
+/** What a grant and its receipt say of the call alike. */
+type CallNames = Pick<
+  Granted,
+  "component_digest" | "action_digest" | "action_id" | "trace_id" | "tenant" | "principal" | "session_id"
+>;
 
 /**
  * What entries may say after one another: one grant per cause, one receipt per grant and inside it, no grant under a
@@ -94,7 +95,7 @@ export class LogRules {
     this.policy = undefined;
   }
 
-  take(entry: EntryPayload): void {
+  take(entry: FollowedEntry): void {
     if (entry.time > this.latest) this.latest = entry.time;
     switch (entry.type) {
       case "call.held":
@@ -138,7 +139,7 @@ export class LogRules {
     }
   }
 
-  private broken(entry: EntryPayload, detail: string): void {
+  private broken(entry: FollowedEntry, detail: string): void {
     const trace = "trace_id" in entry ? entry.trace_id : null;
     this.damage.add("rules", entry.seq, detail, trace);
   }
@@ -204,13 +205,8 @@ export class LogRules {
     this.open.set(entry.grant_id, {
       repudiated: false,
       seq: entry.seq,
-      component: entry.component_digest,
-      action: entry.action_digest,
-      caller: callerOf(entry),
-      hosts: new Set(entry.granted.hosts),
-      secrets: new Set(entry.granted.secrets),
-      connections: new Set(entry.granted.connections),
-      paths: new Set(entry.granted.paths),
+      call: namesOf(entry),
+      granted: entry.granted,
     });
   }
 
@@ -242,32 +238,29 @@ export class LogRules {
       return;
     }
     this.open.delete(entry.grant_id);
-    const same =
-      grant.component === entry.component_digest &&
-      grant.action === entry.action_digest &&
-      grant.caller === callerOf(entry);
-    if (!same) this.broken(entry, "the receipt is of another call than its grant");
+    const { granted } = grant;
+    if (!isSameCall(grant.call, entry)) this.broken(entry, "the receipt is of another call than its grant");
     for (const effect of entry.effects) {
       if (effect.reached === "none") continue;
-      if (!isInside(effect, grant)) this.broken(entry, "an effect outside what was granted");
-      if (effect.kind === "http" && !effect.secrets.every((secret) => grant.secrets.has(secret)))
+      if (!isInside(effect, granted)) this.broken(entry, "an effect outside what was granted");
+      if (effect.kind === "http" && !effect.secrets.every((secret) => granted.secrets.includes(secret)))
         this.broken(entry, "a credential that was not granted");
     }
     if (!readsBackOwnEffect(entry.effects)) this.broken(entry, "a read-back of no effect of the call");
   }
 }
 
-function isInside(effect: Receipt["effects"][number], grant: OpenGrant): boolean {
+function isInside(effect: Receipt["effects"][number], granted: Granted["granted"]): boolean {
   switch (effect.kind) {
     case "http":
-      return grant.hosts.has(hostOf(effect.origin));
+      return granted.hosts.includes(hostOf(effect.origin));
     case "fs":
-      return grant.paths.has(effect.path);
+      return granted.paths.includes(effect.path);
     case "database":
     case "mail":
     case "queue":
     case "storage":
-      return grant.connections.has(effect.connection);
+      return granted.connections.includes(effect.connection);
   }
 }
 
@@ -283,9 +276,22 @@ function readsBackOwnEffect(effects: Receipt["effects"]): boolean {
   return true;
 }
 
-function callerOf(entry: Granted | Receipt): string {
-  const { trace_id, tenant, principal, session_id, action_id } = entry;
-  return JSON.stringify([trace_id, tenant, principal, session_id, action_id]);
+/** Only these, so that nothing else of an entry is kept. */
+function namesOf(entry: CallNames): CallNames {
+  const { component_digest, action_digest, action_id, trace_id, tenant, principal, session_id } = entry;
+  return { component_digest, action_digest, action_id, trace_id, tenant, principal, session_id };
+}
+
+function isSameCall(one: CallNames, other: CallNames): boolean {
+  return (
+    one.component_digest === other.component_digest &&
+    one.action_digest === other.action_digest &&
+    one.action_id === other.action_id &&
+    one.trace_id === other.trace_id &&
+    one.tenant === other.tenant &&
+    one.principal === other.principal &&
+    one.session_id === other.session_id
+  );
 }
 
 function hostOf(origin: string): string {

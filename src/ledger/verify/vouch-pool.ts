@@ -2,9 +2,8 @@ import { workerEntry } from "../../core/self.ts";
 import { LedgerError } from "../errors.ts";
 import type { LedgerSource } from "./open-file.ts";
 import type { Range } from "./rows.ts";
-import type { Vouched } from "./vouch.ts";
 import type { VouchAnswer, VouchTask } from "./vouch-worker.ts";
-import { unpackVouched } from "./vouched-batch.ts";
+import { unpackVouched, type Vouched } from "./vouched-batch.ts";
 
 interface Waiting {
   resolve(vouched: Vouched[]): void;

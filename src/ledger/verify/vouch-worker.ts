@@ -2,7 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { messageOf } from "../../core/errors.ts";
 import { type LedgerSource, openSource } from "./open-file.ts";
-import { type Range, rowsBetween } from "./rows.ts";
+import { type Range, shortRows } from "./rows.ts";
 import { KeyDirectory, vouchFirst } from "./vouch.ts";
 import { packVouched, type VouchedBatch } from "./vouched-batch.ts";
 
@@ -31,9 +31,9 @@ self.onmessage = ({ data }: MessageEvent<VouchTask>) => {
     }
     if (file === null) throw new TypeError("no file has been opened");
     const { id, range } = data;
-    const batch = packVouched(vouchFirst(rowsBetween(file.db, range), range.from, file.keys));
+    const batch = packVouched(vouchFirst(shortRows(file.db, range), range.from, file.keys));
     const answer: VouchAnswer = { kind: "vouched", id, batch };
-    self.postMessage(answer, [batch.leaves.buffer, batch.signers.buffer]);
+    self.postMessage(answer, [batch.leaves.buffer, batch.signers.buffer, batch.payloads.buffer]);
   } catch (cause) {
     self.postMessage({ kind: "unreadable", why: messageOf(cause) } satisfies VouchAnswer);
   }

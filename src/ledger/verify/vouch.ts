@@ -1,10 +1,11 @@
 import type { KeyObject } from "node:crypto";
 import { admitEd25519 } from "../../keys/admission.ts";
 import { type Ed25519Jwk, thumbprint } from "../../keys/jwk.ts";
-import { type EntryPayload, isFault, readPayload } from "../entry/entry.ts";
-import { leafHash, openJws, verifyJws } from "../entry/jws.ts";
-import { grantFault } from "./grants-table.ts";
-import { projectionFaults } from "./projection.ts";
+import { isFault, readPayload } from "../entry/entry.ts";
+import { leafHash, type OpenedJws, openJws, verifyJws } from "../entry/jws.ts";
+import { readPlain } from "../entry/plain-entry.ts";
+import { grantFault, isPlainGrant } from "./grants-table.ts";
+import { isPlainProjection, projectionFaults } from "./projection.ts";
 import type { FileRow } from "./rows.ts";
 
 /**
@@ -12,14 +13,10 @@ import type { FileRow } from "./rows.ts";
  * payload, the signature of the key whose thumbprint the header names, and every column beside it, the table of grants
  * included. Whether that key may sign there is for the one who knows the log.
  */
-export interface Vouched {
+export interface VouchedText {
   readonly leaf: Buffer;
   readonly kid: string;
-  readonly payload: EntryPayload;
-}
-
-/** With the payload's text, as it was signed. */
-export interface VouchedText extends Vouched {
+  /** Of what follows of the payload; see entry/followed.ts. */
   readonly text: string;
 }
 
@@ -47,32 +44,55 @@ export class KeyDirectory {
   }
 }
 
+/** An entry of which all holds but perhaps the signature. */
+interface Unsigned extends VouchedText {
+  readonly opened: OpenedJws;
+  readonly key: KeyObject;
+}
+
 /** Null when something does not hold, or is not known: then the row has to be looked at by who can say what. */
 export function vouch(row: FileRow, keys: KeyDirectory): VouchedText | null {
+  const one = vouchUnsigned(row, keys);
+  return one !== null && isSigned(one) ? one : null;
+}
+
+function vouchUnsigned(row: FileRow, keys: KeyDirectory): Unsigned | null {
   const { jws, hash } = row;
   const opened = typeof jws === "string" ? openJws(jws) : null;
   const key = opened === null ? null : keys.get(opened.kid);
   if (typeof jws !== "string" || opened === null || key === null) return null;
-  const payload = readPayload(opened.payload);
-  if (isFault(payload) || payload.seq !== row.seq || !verifyJws(opened, key)) return null;
   const leaf = leafHash(jws);
   if (!(hash instanceof Uint8Array) || !leaf.equals(hash)) return null;
-  if (projectionFaults(row, payload).length > 0 || grantFault(row, payload) !== null) return null;
-  return { leaf, kid: opened.kid, payload, text: opened.payload };
+  const text = followedOf(row, opened.payload);
+  return text === null ? null : { leaf, kid: opened.kid, text, opened, key };
 }
 
-/** Characters of a batch: what an attacker made longer is looked at row by row, in flat memory. */
-const LONGEST = 16_777_216;
+function isSigned({ opened, key }: Unsigned): boolean {
+  return verifyJws(opened, key);
+}
+
+/** The text of what is followed of a payload; null when it is none, or says not what stands beside it. */
+function followedOf(row: FileRow, text: string): string | null {
+  const plain = typeof row.type === "string" ? readPlain(row.type, text) : null;
+  if (plain !== null) {
+    const { members, followed } = plain;
+    const isAt = typeof row.seq === "number" && members.seq === String(row.seq);
+    return isAt && isPlainProjection(row, plain) && isPlainGrant(row, plain) ? followed : null;
+  }
+  const payload = readPayload(text);
+  if (isFault(payload) || payload.seq !== row.seq) return null;
+  return projectionFaults(row, payload).length === 0 && grantFault(row, payload) === null ? text : null;
+}
 
 /** Those from the first on, one position after the other, up to where one can't be vouched for. */
-export function vouchFirst(rows: Iterable<FileRow>, from: number, keys: KeyDirectory): VouchedText[] {
-  const vouched: VouchedText[] = [];
-  let length = 0;
+export function vouchFirst(rows: readonly FileRow[], from: number, keys: KeyDirectory): VouchedText[] {
+  const unsigned: Unsigned[] = [];
   for (const row of rows) {
-    length += typeof row.jws === "string" ? row.jws.length : 0;
-    const one = length > LONGEST || row.seq !== from + vouched.length ? null : vouch(row, keys);
+    const one = row.seq === from + unsigned.length ? vouchUnsigned(row, keys) : null;
     if (one === null) break;
-    vouched.push(one);
+    unsigned.push(one);
   }
-  return vouched;
+  // Signatures apart: the same code over and over is quicker than in turn with all the other.
+  const bad = unsigned.findIndex((one) => !isSigned(one));
+  return bad < 0 ? unsigned : unsigned.slice(0, bad);
 }

@@ -68,7 +68,8 @@ async function perform(changes: Partial<DatabasePlan>, scene: Scene = {}): Promi
     ...NO_CONNECTIONS,
     database: new Map([["orders", { target, secret, ca, tables: null }]]),
   };
-  const host = createHost({ connections, secrets });
+  const resolve = async () => [{ address: "127.0.0.1", ttl: 60 }];
+  const host = createHost({ connections, secrets, testing: { resolve } });
   const plan = databasePlan({ target, secret, parameters: [], ...changes });
   const door = host.door(
     doorRequest(plan, {
@@ -303,6 +304,36 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
     expect(rowsOf(await read("select count(*) as n from orders"))).toEqual([{ n: 3 }]);
   });
 
+  test("the session is the gate's, whatever role and database are set to", async () => {
+    await server.admin(`create schema evil; create table evil.orders (id int); grant usage on schema evil to gate;
+      grant select on evil.orders to gate;
+      alter role gate set default_transaction_read_only = off; alter role gate set statement_timeout = 0;
+      alter role gate set lock_timeout = 0; alter role gate set idle_in_transaction_session_timeout = 0;
+      alter role gate set search_path = evil; alter role gate set standard_conforming_strings = off;
+      alter database postgres set default_transaction_isolation = 'read committed'`);
+    const settings = (names: string) =>
+      `select name, setting from pg_settings where name in (${names}) order by name`;
+    const fixed = `'transaction_read_only', 'default_transaction_read_only', 'transaction_isolation', 'search_path',
+      'standard_conforming_strings'`;
+    expect(rowsOf(await read(settings(fixed)))).toEqual([
+      { name: "default_transaction_read_only", setting: "on" },
+      { name: "search_path", setting: '"public"' },
+      { name: "standard_conforming_strings", setting: "on" },
+      { name: "transaction_isolation", setting: "repeatable read" },
+      { name: "transaction_read_only", setting: "on" },
+    ]);
+    const limits = "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'";
+    const set = rowsOf(await read(settings(limits))) as { setting: string }[];
+    expect(set).toHaveLength(3);
+    for (const { setting } of set) {
+      expect(Number(setting)).toBeGreaterThan(0);
+      expect(Number(setting)).toBeLessThanOrEqual(22_000);
+    }
+    expect(rowsOf(await read("select count(*) as n from orders"))).toEqual([{ n: 3 }]);
+    await server.admin(`drop schema evil cascade; alter role gate reset all;
+      alter database postgres reset all`);
+  });
+
   test("several statements are never run, with parameters or without", async () => {
     for (const parameters of [[], text("x")]) {
       const ran = await write("delete from orders; select 1", parameters);
@@ -343,11 +374,20 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
 
   test("what the environment says of databases changes nothing, without a secret either", async () => {
     const before = { ...process.env };
-    Object.assign(process.env, {
+    const said: Readonly<Record<string, string>> = {
       PGPASSWORD: PASSWORD,
       PGUSER: "postgres",
+      PGUSERNAME: "postgres",
+      PGHOST: "127.0.0.2",
+      PGPORT: "1",
+      PGDATABASE: "template1",
+      PGSSLMODE: "disable",
+      PGOPTIONS: "-c default_transaction_read_only=off",
       DATABASE_URL: "postgres://127.0.0.1:1/x",
-    });
+      POSTGRES_URL: "postgres://127.0.0.1:1/x",
+      TLS_DATABASE_URL: "postgres://127.0.0.1:1/x",
+    };
+    Object.assign(process.env, said);
     try {
       expect(rowsOf(await read("select current_user::text as me"))).toEqual([{ me: "gate" }]);
       const wrong = await perform({ statement: "select 1 as x" }, { secret: "WRONG" });
@@ -355,12 +395,13 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
       const without = await perform({ statement: "select 1 as x" }, { secret: null });
       expect(code(without)).toBe("authentication_failed");
     } finally {
-      for (const name of ["PGPASSWORD", "PGUSER", "DATABASE_URL"])
-        if (before[name] === undefined) Reflect.deleteProperty(process.env, name);
+      for (const name of Object.keys(said))
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
     }
   });
 
-  test("TLS: another authority, another name, or none at all: nothing is said to the server", async () => {
+  test("TLS: another authority, another name, or none at all, whatever the environment says: tls_failed", async () => {
     const other = makeAuthority("another").certificate;
     const cases: readonly Scene[] = [
       { ca: other },
@@ -368,13 +409,28 @@ describe.skipIf(!here)("against a real PostgreSQL", () => {
       { target: { host: "localhost" } },
       { target: { port: plain.port } },
     ];
-    for (const scene of cases) {
-      const ran = await perform({ statement: "select 1 as x" }, scene);
-      expect([code(ran), ran.effect.reached]).toEqual(["tls_failed", "none"]);
+    for (const trusting of [false, true]) {
+      if (trusting) process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+      try {
+        for (const scene of cases) {
+          const ran = await perform({ statement: "select 1 as x" }, scene);
+          expect([code(ran), ran.effect.reached]).toEqual(["tls_failed", "none"]);
+        }
+      } finally {
+        delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+      }
     }
     expect(
       code(await perform({ statement: "select 1 as x" }, { target: { port: plain.port, tls: "off" } })),
     ).toBe("ok");
+  });
+
+  test("the name of a server is asked of the gate's own resolver, and the certificate is checked against it", async () => {
+    // No hosts file and no search list has it.
+    const named = await perform({ statement: "select 1 as x" }, { target: { host: "db.test" } });
+    expect(code(named)).toBe("ok");
+    const other = await perform({ statement: "select 1 as x" }, { target: { host: "other.test" } });
+    expect([code(other), other.effect.reached]).toEqual(["tls_failed", "none"]);
   });
 
   test("a server that strips TLS gets no password", async () => {

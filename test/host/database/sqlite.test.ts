@@ -145,6 +145,31 @@ describe("against a real SQLite file", () => {
     expect(rowsOf(await read("select count(*) as n from orders"))).toEqual([{ n: 3 }]);
   });
 
+  test.each([
+    "attach 'OTHER' as other",
+    "vacuum into 'OTHER'",
+    "pragma user_version = 7",
+    "pragma journal_mode = wal",
+    "begin immediate",
+    "select load_extension('OTHER')",
+    "select 1 as a; delete from orders",
+    "select 1 as a; attach 'OTHER' as other",
+    "select 1 as a; -- and nothing more",
+    "select 1 as a /* open",
+    "",
+  ])("what the planner would have refused, the broker refuses too: %s", async (statement) => {
+    const other = join(folder, "other.db");
+    for (const one of [read, write]) {
+      const ran = await one(statement.replace("OTHER", other));
+      expect([code(ran) === "ok", ran.effect.affected]).toEqual([false, 0]);
+    }
+    expect(await Bun.file(other).exists()).toBe(false);
+    using db = new Database(file, { readonly: true });
+    expect(db.query("pragma user_version").get()).toEqual({ user_version: 0 });
+    expect(db.query("pragma journal_mode").get()).toEqual({ journal_mode: "delete" });
+    expect(db.query("select count(*) as n from orders").get()).toEqual({ n: 3 });
+  });
+
   test("faults have codes and no values", async () => {
     const ran = await write("insert into orders (id, customer) values (1, 'hidden-value')");
     expect([code(ran), ran.effect.sqlstate]).toEqual(["constraint_violated", "SQLITE_CONSTRAINT_PRIMARYKEY"]);

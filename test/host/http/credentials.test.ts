@@ -275,14 +275,21 @@ describe("a credential goes to its origin alone", () => {
   });
 
   test("a wrong credential is the server's 401, and says nothing of it", async () => {
-    reply = ({ headers }) => ({ status: 401, body: `unknown: ${headers.authorization}` });
-    const host = hostFor(new TableSource({ TOKEN: PLAIN }));
-    const { answer, effect } = await perform(host, httpPlan({ secrets: [bound()] }));
+    const right = "the-right-token-0123";
+    reply = ({ headers }) =>
+      headers.authorization === `Bearer ${right}`
+        ? { body: "welcome" }
+        : { status: 401, body: `unknown: ${headers.authorization}` };
+    const host = hostFor(new TableSource({ TOKEN: PLAIN, "b/TOKEN": right }));
+    const plan = httpPlan({ secrets: [bound()] });
+    const { answer, effect } = await perform(host, plan);
     expect([okOf(answer).status, Buffer.from(okOf(answer).body).toString()]).toEqual([
       401,
       "unknown: Bearer [redacted]",
     ]);
     expect([effect.status, effect.scrubbed]).toEqual([401, 1]);
+    const taken = await perform(host, plan, grant({ tenant: "b" }));
+    expect([okOf(taken.answer).status, taken.effect.scrubbed]).toEqual([200, 0]);
   });
 
   test("a connection that carried one principal's credential serves no other", async () => {

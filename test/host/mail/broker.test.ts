@@ -113,14 +113,35 @@ describe.each(["starttls", "implicit"] as const)("with %s", (tls) => {
       "a certificate that has expired",
       () => issue(authority, { names: [HOST], notBefore: new Date(0), notAfter: new Date(86_400_000) }),
     ],
-  ])("a server with %s is told nothing", async (_, made) => {
+  ])("a server with %s is told nothing, whatever the environment says", async (_, made) => {
     const { sink, plan, host } = await scene({ tls, identity: made() });
-    const { answer, effect } = await send(host, plan);
-    expect(answer).toEqual({ kind: "smtp.send", err: "tls_failed" });
-    expect(effect).toMatchObject({ reached: "none", error: "tls_failed", messageHash: null, accepted: null });
+    for (const trusting of [false, true]) {
+      if (trusting) process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+      const { answer, effect } = await send(host, plan).finally(() => {
+        delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+      });
+      expect(answer).toEqual({ kind: "smtp.send", err: "tls_failed" });
+      expect(effect).toMatchObject({
+        reached: "none",
+        error: "tls_failed",
+        messageHash: null,
+        accepted: null,
+      });
+    }
     expect(sink.passwords).toEqual([]);
     expect(sink.mails).toEqual([]);
   });
+
+  test.each(["p%40ss:w/rd?#[x]+&=", 'clérk "100%" \\ word', "%", " lead and trail "])(
+    "the password %j arrives as it is",
+    async (password) => {
+      const { sink, plan } = await scene({ tls, login: { user: "gate", password } });
+      const open = async () => ({ bytes: () => Buffer.from(password), release: () => undefined });
+      const { effect } = await send(hostFor(plan, { secrets: { open } }), plan);
+      expect(sink.passwords).toEqual([password]);
+      expect(effect).toMatchObject({ reached: "confirmed", error: null });
+    },
+  );
 
   test("a wrong password ends before the message, and nothing of it comes back", async () => {
     const { sink, plan, host } = await scene({ tls, login: { user: "gate", password: "another one" } });
@@ -314,6 +335,29 @@ describe("the border of the message", () => {
     const { sink, plan, host } = await scene({ tls: "starttls" });
     const { effect } = await send(host, { ...plan, to: [to] });
     expect(effect).toMatchObject({ reached: "none", error: "recipient_refused", address: null });
+    expect(sink.connections).toBe(0);
+  });
+
+  test("no more than 50 recipients, the three lists together", async () => {
+    const { sink, plan, host } = await scene({ tls: "implicit" });
+    const many = (count: number) => Array.from({ length: count }, (_, i) => `a${i}@example.com`);
+    const over = { ...plan, to: many(20), cc: many(20), bcc: many(11) };
+    expect((await send(host, over)).effect).toMatchObject({
+      reached: "none",
+      error: "recipient_refused",
+      address: null,
+    });
+    expect((await send(host, { ...plan, to: [], cc: [], bcc: [] })).effect.error).toBe("recipient_refused");
+    expect(sink.connections).toBe(0);
+    const just = { ...plan, to: many(50), cc: [], bcc: [] };
+    expect((await send(host, just)).effect).toMatchObject({ accepted: 50, error: null });
+  });
+
+  test("no more than 10 MiB as sent", async () => {
+    const { sink, plan, host } = await scene({ tls: "implicit" });
+    // In quoted-printable each of these takes three bytes.
+    const { effect } = await send(host, { ...plan, text: "=".repeat(3_600_000) });
+    expect(effect).toMatchObject({ reached: "none", error: "request_too_large", address: null });
     expect(sink.connections).toBe(0);
   });
 

@@ -10,7 +10,7 @@ import { createHost, type DoorRequest, type Host, type HostOptions } from "../..
 import { issue, makeAuthority } from "../../certificates.ts";
 import { RABBITMQ, type RabbitMq, startRabbitMq } from "../../rabbitmq.ts";
 import { requireTool } from "../../require-tool.ts";
-import { callFor, doorRequest, queuePlan } from "../plans.ts";
+import { callFor, doorRequest, LIMITS, queuePlan } from "../plans.ts";
 
 const HOST = "mq.example.com";
 const authority = makeAuthority("queue authority");
@@ -137,30 +137,40 @@ describe("a message that the broker does not take", () => {
 });
 
 describe("a broker", () => {
+  /** What a call comes to when the environment says that no certificate matters. */
+  async function trusting(host: Host, plan: QueuePlan) {
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+    return publish(host, plan).finally(() => {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    });
+  }
+
   test("with another name than its certificate is told nothing", async () => {
     const server = { host: "other.example.com", port: broker.tlsPort, user: "gate", tls: "verify" } as const;
     const plan = planned({ server });
-    expect((await publish(hostFor(plan), plan)).effect).toMatchObject({
-      reached: "none",
-      error: "tls_failed",
-    });
+    for (const one of [publish, trusting])
+      expect((await one(hostFor(plan), plan)).effect).toMatchObject({ reached: "none", error: "tls_failed" });
   });
 
   test("of an unknown authority is told nothing", async () => {
     const plan = planned();
     for (const ca of [makeAuthority("stranger").certificate, null])
-      expect((await publish(hostFor(plan, { ca }), plan)).effect).toMatchObject({
-        reached: "none",
-        error: "tls_failed",
-      });
+      for (const one of [publish, trusting])
+        expect((await one(hostFor(plan, { ca }), plan)).effect).toMatchObject({
+          reached: "none",
+          error: "tls_failed",
+        });
   });
 
   test("that does not take the password ends it before the message, and nothing of it comes back", async () => {
     const plan = planned();
-    const { answer, effect } = await publish(hostFor(plan, { password: "another password" }), plan);
-    expect(answer).toEqual({ kind: "queue.publish", err: "authentication_failed" });
-    expect(effect).toMatchObject({ reached: "none", messageId: null, error: "authentication_failed" });
-    expect(JSON.stringify([answer, effect])).not.toContain("another password");
+    // The last but one would be right if somebody decoded it.
+    for (const password of ["another password", encodeURIComponent(broker.password), ""]) {
+      const { answer, effect } = await publish(hostFor(plan, { password }), plan);
+      expect(answer).toEqual({ kind: "queue.publish", err: "authentication_failed" });
+      expect(effect).toMatchObject({ reached: "none", messageId: null, error: "authentication_failed" });
+      if (password !== "") expect(JSON.stringify([answer, effect])).not.toContain(password);
+    }
   });
 
   test("without the virtual host says so", async () => {
@@ -197,6 +207,16 @@ test("a routing key that is none goes nowhere", async () => {
     const plan = planned({ routingKey });
     expect((await publish(hostFor(plan), plan)).effect).toMatchObject({ reached: "none", address: null });
   }
+});
+
+test("a payload over the limit goes nowhere", async () => {
+  const plan = planned({ payload: Buffer.alloc(1001) });
+  const limits = { ...LIMITS, requestBytes: 1000 };
+  expect((await publish(hostFor(plan), plan, { limits })).effect).toMatchObject({
+    reached: "none",
+    error: "request_too_large",
+    address: null,
+  });
 });
 
 /** Speaks for the broker up to a number of client frames, and then falls silent or hangs up. */

@@ -7,7 +7,7 @@ import type { StoragePlan } from "../../../src/core/plan.ts";
 import { createHost, type Host, type HostOptions } from "../../../src/host/index.ts";
 import { issue, makeAuthority } from "../../certificates.ts";
 import { type S3Store, type S3StoreSetup, startS3Store } from "../../s3-store.ts";
-import { callFor, doorRequest, storagePlan } from "../plans.ts";
+import { callFor, doorRequest, LIMITS, storagePlan } from "../plans.ts";
 
 const HOST = "s3.example.com";
 const SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -180,9 +180,57 @@ describe("the key pair", () => {
 test.each([
   ["another name", () => issue(authority, { names: ["other.example.com"] })],
   ["an unknown authority", () => issue(makeAuthority("stranger"), { names: [HOST] })],
-])("a store with %s gets nothing", async (_, made) => {
+  [
+    "a certificate that has expired",
+    () => issue(authority, { names: [HOST], notBefore: new Date(0), notAfter: new Date(86_400_000) }),
+  ],
+])("a store with %s gets nothing, whatever the environment says", async (_, made) => {
   const { store, plan, host } = await scene({ identity: made() });
-  expect((await ask(host, plan)).effect).toMatchObject({ reached: "none", error: "tls_failed" });
+  for (const trusting of [false, true]) {
+    if (trusting) process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+    const { effect } = await ask(host, plan).finally(() => {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    });
+    expect(effect).toMatchObject({ reached: "none", error: "tls_failed" });
+  }
+  expect(store.seen).toEqual([]);
+});
+
+test("what the environment says of stores, credentials and proxies changes nothing", async () => {
+  const { store, plan, host } = await scene();
+  const proxy = await startS3Store({ keyId: "x", secret: "x", region: "x", host: "127.0.0.1" });
+  closing.push(() => proxy.close());
+  const names: Readonly<Record<string, string>> = {
+    AWS_ACCESS_KEY_ID: "AKIDFROMENVIRONMENT",
+    AWS_SECRET_ACCESS_KEY: "a secret of the environment",
+    AWS_SESSION_TOKEN: "a token of the environment",
+    AWS_REGION: "us-west-2",
+    AWS_ENDPOINT_URL: `http://127.0.0.1:${proxy.port}`,
+    S3_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
+    HTTP_PROXY: `http://127.0.0.1:${proxy.port}`,
+    HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`,
+    https_proxy: `http://127.0.0.1:${proxy.port}`,
+  };
+  const before = Object.fromEntries(Object.keys(names).map((name) => [name, process.env[name]]));
+  Object.assign(process.env, names);
+  try {
+    expect((await ask(host, plan)).effect).toMatchObject({ status: 200, error: null });
+  } finally {
+    for (const [name, value] of Object.entries(before))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+  }
+  expect(store.seen[0]?.headers.authorization).toContain("Credential=AKIDEXAMPLE/");
+  expect(store.seen[0]?.headers["x-amz-security-token"]).toBeUndefined();
+  expect(proxy.seen).toEqual([]);
+});
+
+test("an object over the limit of requests goes nowhere", async () => {
+  const { store, plan, host } = await scene();
+  const door = host.door(doorRequest(plan, { limits: { ...LIMITS, requestBytes: 6 } }));
+  expect(await door.call(callFor(plan))).toMatchObject({ err: "request_too_large" });
+  await door.close();
+  expect(door.effects()).toMatchObject([{ reached: "none", address: null }]);
   expect(store.seen).toEqual([]);
 });
 
@@ -191,6 +239,19 @@ describe("answers", () => {
     const { plan, host } = await scene();
     expect((await ask(host, get(plan))).effect).toMatchObject({ status: 404, error: "object_not_found" });
   });
+
+  test.each(["<Error><Code>NoSuchBucket</Code></Error>", "<html>no page here</html>", ""])(
+    "a 404 of something else than the object: %s",
+    async (body) => {
+      const { plan, host } = await scene({
+        instead: (_, response) => {
+          response.writeHead(404, { "content-length": String(body.length) }).end(body);
+          return true;
+        },
+      });
+      expect((await ask(host, get(plan))).effect).toMatchObject({ status: 404, error: "storage_refused" });
+    },
+  );
 
   test("an object over the limit is not handed on", async () => {
     const { store, plan, host } = await scene();
@@ -227,6 +288,21 @@ describe("answers", () => {
       error: "integrity_failed",
       responseHash: null,
     });
+  });
+
+  test.each([
+    ["without an etag", {}],
+    ["with an etag that is no short line", { etag: `"${"x".repeat(300)}"` }],
+  ])("a success %s is none that a receipt can name", async (_, headers) => {
+    const { plan, host } = await scene({
+      instead: (__, response) => {
+        response.writeHead(200, { ...headers, "content-length": "0" }).end();
+        return true;
+      },
+    });
+    const { answer, effect } = await ask(host, plan);
+    expect(answer).toMatchObject({ err: "malformed_response" });
+    expect(effect).toMatchObject({ reached: "confirmed", status: 200, etag: null });
   });
 
   test("a redirect is refused and not followed", async () => {

@@ -1,6 +1,6 @@
 /** The storage broker against a store that others wrote: its own signature check, its own conditional writes. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NO_CONNECTIONS } from "../../../src/core/plan/connections.ts";
@@ -59,9 +59,9 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-async function ask(plan: StoragePlan, secret = SECRET) {
+async function ask(plan: StoragePlan, secret = SECRET, ca: string | null = authority.certificate) {
   const { endpoint, connection } = plan;
-  const entry = { endpoint, buckets: null, keys: null, secret: plan.secret, ca: authority.certificate };
+  const entry = { endpoint, buckets: null, keys: null, secret: plan.secret, ca };
   const host: Host = createHost({
     connections: { ...NO_CONNECTIONS, storage: new Map([[connection, entry]]) },
     secrets: { open: async () => ({ bytes: () => Buffer.from(secret), release: () => undefined }) },
@@ -103,4 +103,32 @@ test("another secret is refused, and what is not there is told", async () => {
     error: "authentication_failed",
   });
   expect((await ask(get("nothing"))).effect).toMatchObject({ status: 404, error: "object_not_found" });
+  const elsewhere = { ...get("nothing"), bucket: "no-such-bucket" };
+  expect((await ask(elsewhere)).effect).toMatchObject({ status: 404, error: "storage_refused" });
+});
+
+test("another key pair or region is refused, and stores nothing", async () => {
+  const { endpoint } = planned();
+  for (const changes of [{ accessKeyId: "AKIDOTHER" }, { region: "us-east-1" }]) {
+    const wrong = { endpoint: { ...endpoint, ...changes } };
+    for (const plan of [planned({ ...wrong, key: "refused" }), { ...get("refused"), ...wrong }]) {
+      const { answer, effect } = await ask(plan);
+      expect([changes, answer]).toMatchObject([changes, { err: "authentication_failed" }]);
+      expect(effect).toMatchObject({ reached: "confirmed", error: "authentication_failed", etag: null });
+    }
+  }
+  expect(existsSync(join(home, "root/reports/refused"))).toBe(false);
+});
+
+test("under another name, or by an unknown authority, it is told nothing", async () => {
+  const { endpoint } = planned();
+  const other = planned({ key: "untold", endpoint: { ...endpoint, host: "other.example.com" } });
+  const stranger = makeAuthority("stranger").certificate;
+  for (const asked of [
+    ask(other),
+    ask(planned({ key: "untold" }), SECRET, stranger),
+    ask(planned({ key: "untold" }), SECRET, null),
+  ])
+    expect((await asked).effect).toMatchObject({ reached: "none", error: "tls_failed", status: null });
+  expect(existsSync(join(home, "root/reports/untold"))).toBe(false);
 });

@@ -6,10 +6,12 @@ import fc from "fast-check";
 import { compileComponent } from "../../../scripts/assemblyscript.ts";
 import type { HostAnswer, HostCall } from "../../../src/core/host-call.ts";
 import type { Json } from "../../../src/core/json.ts";
+import { PLAN_KINDS, type PlanKind } from "../../../src/core/plan.ts";
 import {
   BUILTIN_NAMES,
   type BuiltinName,
   ingestComponent,
+  interfacesFor,
   loadBuiltins,
   type Sandbox,
 } from "../../../src/sandbox/index.ts";
@@ -46,6 +48,15 @@ async function ask(
 
 const GET = { method: "GET", url: "https://api.example.com/", headers: [], body_base64: null, timeout_ms: 0 };
 
+const KINDS: readonly (readonly [BuiltinName, PlanKind])[] = [
+  ["http_api", "http"],
+  ["fs", "fs"],
+  ["database", "database"],
+  ["smtp", "mail"],
+  ["queue", "queue"],
+  ["storage", "storage"],
+];
+
 describe("the built-in components", () => {
   test.each([...BUILTIN_NAMES])("%s is what its sources build, and pinned", async (name) => {
     const committed = readFileSync(join(PROVIDERS, name, `${name}.wasm`));
@@ -61,13 +72,42 @@ describe("the built-in components", () => {
     expect((await loadBuiltins()).get(name)).toEqual(component);
   });
 
-  test("import what they use", async () => {
-    const builtins = await loadBuiltins();
-    expect([...(builtins.get("http_api")?.imports ?? [])].sort()).toEqual(["io-http", "io-log"]);
-    expect([...(builtins.get("fs")?.imports ?? [])].sort()).toEqual(["io-fs", "io-log"]);
-    expect([...(builtins.get("smtp")?.imports ?? [])].sort()).toEqual(["io-log", "io-smtp"]);
-    expect([...(builtins.get("queue")?.imports ?? [])].sort()).toEqual(["io-log", "io-queue"]);
-    expect([...(builtins.get("storage")?.imports ?? [])].sort()).toEqual(["io-log", "io-storage"]);
+  test.each([...BUILTIN_NAMES])("%s under another digest is refused before it is looked at", async (name) => {
+    const bytes = readFileSync(join(PROVIDERS, name, `${name}.wasm`));
+    const pin = `sha256:${"0".repeat(64)}`;
+    const validate = () => Promise.reject(new Error("must not be reached"));
+    await expect(ingestComponent({ bytes, pin, origin: "builtin", validate })).rejects.toMatchObject({
+      code: "component_digest_mismatch",
+    });
+  });
+
+  test.each(KINDS)(
+    "%s begins where an action of kind %s grants what it imports, and nowhere else",
+    async (name, kind) => {
+      const builtins = await loadBuiltins();
+      expect([...(builtins.get(name)?.imports ?? [])].sort()).toEqual([...interfacesFor(kind)].sort());
+      for (const other of PLAN_KINDS) {
+        const door = new ScriptedDoor();
+        const outcome = await run(sandbox, digests.get(name) ?? "", { door, granted: interfacesFor(other) });
+        // With no task to speak of it says that this is none.
+        expect([other, outcome.status]).toEqual([
+          other,
+          other === kind ? "guest_error" : "import_not_granted",
+        ]);
+        expect(door.asked).toEqual([]);
+      }
+    },
+  );
+
+  test("end with their fuel where they have hardly any, and have asked for nothing", async () => {
+    const door = new ScriptedDoor();
+    const request = { task: JSON.stringify(GET), door, limits: { ...LIMITS, fuel: 100 } };
+    expect(await run(sandbox, digests.get("http_api") ?? "", request)).toMatchObject({
+      status: "fuel_exhausted",
+      fuel: 100,
+      ioCalls: 0,
+    });
+    expect(door.asked).toEqual([]);
   });
 });
 
