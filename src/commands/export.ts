@@ -1,11 +1,10 @@
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import { findProject } from "../config/project.ts";
 import { exportLines } from "../ledger/export.ts";
 import { openLedgerFile } from "../ledger/verify/open-file.ts";
 import { DIR_FLAG, defineCommand } from "./command.ts";
 import { EndedError, EXIT, UsageError } from "./exit-code.ts";
 import { note, printJson, writeOut } from "./output.ts";
+import { projectLedger } from "./project-ledger.ts";
 
 export default defineCommand({
   meta: {
@@ -49,18 +48,6 @@ function sequence(name: string, text: string | undefined): number | null {
   if (text === undefined) return null;
   if (!/^(0|[1-9][0-9]{0,14})$/.test(text)) throw new UsageError(`--${name} takes the position of an entry`);
   return Number(text);
-}
-
-function projectLedger(dir: string | undefined): string {
-  const project = findProject({ cwd: process.cwd(), env: process.env, dir });
-  if (project === null)
-    throw new EndedError(
-      EXIT.notFound,
-      "project_not_found",
-      "there is no project folder here",
-      "name a ledger file",
-    );
-  return join(project.dir, "ledger.db");
 }
 
 /** Characters that are written at once. */

@@ -1,18 +1,36 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { openAgent, openOperator } from "../client/open.ts";
 import { messageOf } from "../core/errors.ts";
+import type { WantedCheckpoint } from "../ledger/prove-consistency.ts";
 import { defineCommand, OPERATOR_FLAGS } from "./command.ts";
-import { EndedError, EXIT } from "./exit-code.ts";
+import { EndedError, EXIT, UsageError } from "./exit-code.ts";
 import { note, printJson, safe, writeOut } from "./output.ts";
+import { projectLedger } from "./project-ledger.ts";
 import { surroundings } from "./surroundings.ts";
 
 export default defineCommand({
   meta: {
     name: "prove",
-    description: "Write a self-contained proof (C2SP tlog-proof) that a receipt is in the log",
+    description:
+      "Write a self-contained proof: of a receipt (C2SP tlog-proof), or that one checkpoint extends another",
   },
   args: {
-    receipt: { type: "positional", description: "Id of the receipt", valueHint: "RECEIPT_ID" },
+    receipt: {
+      type: "positional",
+      description: "Id of the receipt",
+      valueHint: "RECEIPT_ID",
+      required: false,
+    },
+    from: {
+      type: "string",
+      description: "The older checkpoint: a file with one that you kept, or the size of a stored one",
+      valueHint: "CHECKPOINT",
+    },
+    to: {
+      type: "string",
+      description: "The newer one, as above; the newest that is stored by default",
+      valueHint: "CHECKPOINT",
+    },
     out: { type: "string", description: "File to write; standard output when absent", valueHint: "FILE" },
     ledger: {
       type: "string",
@@ -22,12 +40,22 @@ export default defineCommand({
     ...OPERATOR_FLAGS,
   },
   async run({ args }) {
+    const { receipt, from, to } = args;
+    if ((receipt === undefined) === (from === undefined) || (to !== undefined && from === undefined))
+      throw new UsageError(
+        "prove takes the id of a receipt, or --from CHECKPOINT and perhaps --to CHECKPOINT",
+      );
+    if (from !== undefined && args.operator !== undefined)
+      throw new UsageError("--operator goes with a receipt: checkpoints are read from the ledger file");
+    const about = receipt === undefined ? {} : { receipt_id: receipt };
     const proof =
-      args.ledger === undefined
-        ? await fromGate(args.receipt, args)
-        : await fromFile(args.receipt, args.ledger);
+      receipt === undefined
+        ? await between(checkpointOf("from", from ?? ""), to, args)
+        : args.ledger === undefined
+          ? await fromGate(receipt, args)
+          : await fromFile(receipt, args.ledger);
     if (args.out === undefined) {
-      if (args.json) await printJson({ ok: true, receipt_id: args.receipt, proof });
+      if (args.json) await printJson({ ok: true, ...about, proof });
       else await writeOut(proof);
       return EXIT.done;
     }
@@ -36,7 +64,7 @@ export default defineCommand({
     } catch (cause) {
       throw new EndedError(EXIT.error, "not_written", `cannot write ${safe(args.out)}: ${messageOf(cause)}`);
     }
-    if (args.json) await printJson({ ok: true, receipt_id: args.receipt, out: args.out });
+    if (args.json) await printJson({ ok: true, ...about, out: args.out });
     else note(`the proof is in ${safe(args.out)}`);
     return EXIT.done;
   },
@@ -58,4 +86,32 @@ async function fromFile(receipt: string, path: string): Promise<string> {
   if (proof === null)
     throw new EndedError(EXIT.notFound, "not_found", "there is no such receipt in this ledger");
   return proof;
+}
+
+async function between(
+  older: WantedCheckpoint,
+  to: string | undefined,
+  args: { readonly ledger?: string | undefined; readonly dir?: string | undefined },
+): Promise<string> {
+  const { proveConsistencyFromFile } = await import("../ledger/prove-file.ts");
+  const newer = to === undefined ? null : checkpointOf("to", to);
+  return proveConsistencyFromFile(args.ledger ?? projectLedger(args.dir), older, newer);
+}
+
+/** More than any note with its cosignatures has. */
+const LONGEST_NOTE = 65_536;
+
+function checkpointOf(flag: string, value: string): WantedCheckpoint {
+  if (/^[1-9][0-9]{0,14}$/.test(value)) return { size: Number(value) };
+  if (!existsSync(value))
+    throw new UsageError(`--${flag} takes a file with a checkpoint, or the size of a stored one`);
+  let text: string;
+  try {
+    text = readFileSync(value, "utf8");
+  } catch (cause) {
+    throw new EndedError(EXIT.error, "anchor_unreadable", `cannot read ${safe(value)}: ${messageOf(cause)}`);
+  }
+  if (text.length > LONGEST_NOTE)
+    throw new EndedError(EXIT.error, "anchor_unreadable", `${safe(value)} is not a checkpoint`);
+  return { note: text };
 }

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { openPayloadFile } from "../ledger/store/payload-file.ts";
 import type { AnchorParties } from "../ledger/verify/anchored-entries.ts";
 import { type Anchor, readAnchor } from "../ledger/verify/anchors.ts";
+import { type ConsistencyReport, verifyConsistencyProof } from "../ledger/verify/consistency.ts";
 import { verifyExport } from "../ledger/verify/export-file.ts";
 import { verifyLedgerFileWith } from "../ledger/verify/file.ts";
 import { isStampFile, readKeptStamp } from "../ledger/verify/kept-stamps.ts";
@@ -102,6 +103,8 @@ export default defineCommand({
           : verifyProof(subject.text, trust, anchors),
         args.json,
       );
+    if (subject.kind === "consistency")
+      return printConsistency(verifyConsistencyProof(subject.text, trust, anchors), args.json);
     const bar = isTerminal(2) && !args.json;
     const progress = (done: number, total: number) => writeErr(`\r${progressBar(done, total)}`);
     const payloads = args.payloads === undefined ? null : openPayloadFile(args.payloads);
@@ -147,6 +150,18 @@ async function printSingle(report: SingleReport, json: boolean): Promise<number>
     lines.push(`log ${report.log ?? "unknown"}, ${report.type ?? "unknown"} of ${report.time ?? "unknown"}`);
     if (report.checkpoint !== null)
       lines.push(`checkpoint of ${report.checkpoint.size} entries, root ${report.checkpoint.root}`);
+    await printLine(lines.join("\n"));
+  }
+  return report.exit_code;
+}
+
+async function printConsistency(report: ConsistencyReport, json: boolean): Promise<number> {
+  if (json)
+    await printJson({ ok: report.exit_code === 0, ...report } as never); // a plain object of json values
+  else {
+    const lines = [safe(report.summary)];
+    for (const one of [report.older, report.newer])
+      if (one !== null) lines.push(`checkpoint of ${one.size} entries, root ${one.root}`);
     await printLine(lines.join("\n"));
   }
   return report.exit_code;

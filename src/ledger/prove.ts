@@ -20,6 +20,14 @@ export function latestNote(db: Database): string | null {
   return row === null ? null : withCosignatures(db, row);
 }
 
+/** As {@link latestNote}, of the checkpoint that covers so many entries; null when none is stored. */
+export function noteOf(db: Database, size: number): string | null {
+  const row = db
+    .query<CheckpointRow, [number]>("SELECT size, note FROM checkpoints WHERE size = ?")
+    .get(size);
+  return row === null ? null : withCosignatures(db, row);
+}
+
 /** Signature lines go behind those of the log (C2SP signed-note). */
 function withCosignatures(db: Database, { size, note }: CheckpointRow): string {
   const lines = db

@@ -149,3 +149,39 @@ describe("consistency", () => {
     fc.assert(property, RUNS);
   });
 });
+
+/** Whoever also chooses the roots makes them fit: then the shape of a proof alone tells that it is none of these sizes. */
+describe("a proof whose roots were made to fit it", () => {
+  const [a, b, c, d] = [1, 2, 3, 4].map(leafAt) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const nodeHash = (left: Uint8Array, right: Uint8Array) => sha256(Buffer.of(1), left, right);
+
+  test("inclusion: too long, too short, or with a hash of another length is rejected", () => {
+    expect(verifyInclusion(a, 0, 2, [b], nodeHash(a, b))).toBe(true);
+    expect(verifyInclusion(a, 0, 1, [b], nodeHash(b, a))).toBe(false);
+    expect(verifyInclusion(a, 0, 2, [b, c], nodeHash(nodeHash(a, b), c))).toBe(false);
+    expect(verifyInclusion(a, 0, 4, [b], nodeHash(a, b))).toBe(false);
+    for (const wrong of [b.subarray(1), Buffer.concat([b, Buffer.of(0)]), Buffer.of()])
+      expect(verifyInclusion(a, 0, 2, [wrong], nodeHash(a, wrong))).toBe(false);
+    expect(verifyInclusion(a, 1, 1, [], a)).toBe(false);
+    expect(verifyInclusion(a, 0.5, 1, [], a)).toBe(false);
+    expect(verifyInclusion(a, 0, 1.5, [], a)).toBe(false);
+  });
+
+  test("consistency: too long, too short, or with a hash of another length is rejected", () => {
+    const [old, grown] = [nodeHash(b, a), nodeHash(b, nodeHash(a, c))];
+    expect(verifyConsistency(3, 4, old, grown, [a, c, b])).toBe(true);
+    expect(verifyConsistency(3, 4, nodeHash(d, old), nodeHash(d, grown), [a, c, b, d])).toBe(false);
+    expect(verifyConsistency(4, 8, a, a, [])).toBe(false);
+    expect(verifyConsistency(2, 8, a, nodeHash(a, b), [b])).toBe(false);
+    for (const wrong of [b.subarray(1), Buffer.concat([b, Buffer.of(0)]), Buffer.of()])
+      expect(verifyConsistency(2, 3, a, nodeHash(a, wrong), [wrong])).toBe(false);
+    expect(verifyConsistency(2, 3, a, nodeHash(a, b), [b])).toBe(true);
+    expect(verifyConsistency(4, 2, a, nodeHash(a, b), [b])).toBe(false);
+    expect(verifyConsistency(2, 2, a, a, [b])).toBe(false);
+    expect(verifyConsistency(2, 2, a, b, [])).toBe(false);
+    expect(verifyConsistency(0, 2, a, b, [b])).toBe(false);
+    expect(verifyConsistency(-1, 2, a, b, [])).toBe(false);
+    expect(verifyConsistency(1.5, 3, a, nodeHash(a, b), [b])).toBe(false);
+    expect(verifyConsistency(2, 2.5, a, nodeHash(a, b), [b])).toBe(false);
+  });
+});

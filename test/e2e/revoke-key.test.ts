@@ -88,7 +88,7 @@ test("a stolen evidence key: revoked in the running gate, which goes on under a 
   expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
   expect((await verify(restarted)).code).toBe(0);
   await restarted[Symbol.asyncDispose]();
-}, 30_000);
+}, 60_000);
 
 test("the same in the files of a stopped gate", async () => {
   const setup = await lived();
@@ -100,7 +100,7 @@ test("the same in the files of a stopped gate", async () => {
   expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
   expect((await verify(restarted, "--strict")).code).toBe(15);
   await restarted[Symbol.asyncDispose]();
-}, 30_000);
+}, 60_000);
 
 test("a lease key that is revoked has no grace: its leases end at once, those of the new key are good", async () => {
   const setup = await lived();
@@ -115,7 +115,7 @@ test("a lease key that is revoked has no grace: its leases end at once, those of
   expect((await read(await WireAgent.connect(gate.clientSocket))).status).toBe(200);
   expect((await verify(gate, "--strict")).code).toBe(0);
   await gate[Symbol.asyncDispose]();
-}, 30_000);
+}, 60_000);
 
 test("neither an agent nor an operator without the recovery key revokes a key", async () => {
   const setup = await lived();
@@ -134,7 +134,7 @@ test("neither an agent nor an operator without the recovery key revokes a key", 
   expect(readRows(gate.ledger).map((row) => payloadOf(row).type)).not.toContain("key.revoked");
   expect((await read(agent)).status).toBe(200);
   await gate[Symbol.asyncDispose]();
-}, 30_000);
+}, 60_000);
 
 test("the exported key set: whole, private, current, and never an input", async () => {
   const gate = await start("[lease]\nkey_grace_s = 0");
@@ -162,7 +162,7 @@ test("the exported key set: whole, private, current, and never an input", async 
   expect(readFileSync(target, "utf8")).toBe("# hello\n");
   expect((await read(await WireAgent.connect(restarted.clientSocket))).status).toBe(200);
   await restarted[Symbol.asyncDispose]();
-}, 30_000);
+}, 60_000);
 
 test("a repudiated receipt answers nothing: replay and poll are refused, and nothing runs a second time", async () => {
   const setup = await lived();
@@ -193,4 +193,4 @@ test("a repudiated receipt answers nothing: replay and poll are refused, and not
   expect((await read(agent)).status).toBe(200);
   expect((await verify(gate)).code).toBe(0);
   expect((await verify(gate, "--strict")).code).toBe(15);
-}, 30_000);
+}, 60_000);

@@ -157,14 +157,18 @@ test("a lost key file keeps the gate from starting, and says which", async () =>
   await gate[Symbol.asyncDispose]();
 });
 
-for (const share of [0.2, 0.4, 0.6, 0.8, 1])
+const KILLS = [
+  ...[0.2, 0.4, 0.6, 0.8, 1].map((share) => ({ purpose: "evidence", share })),
+  ...["checkpoint", "lease"].flatMap((purpose) => [0.4, 0.8].map((share) => ({ purpose, share }))),
+];
+for (const { purpose, share } of KILLS)
   withStrace(
-    `killed at a sync, at ${share} of a rotation: the log says which key is in force, and the gate goes on with it`,
+    `killed at a sync, at ${share} of a rotation of the ${purpose} key: the log says which is in force, and the gate goes on`,
     async () => {
-      const log = join(scratch, `${share}.log`);
+      const log = join(scratch, `${purpose}-${share}.log`);
       const made = () => madeCalls(log, /^(\d+) +fsync\(/);
       const rotate = async (gate: GateProcess) =>
-        (await WireOperator.of(gate)).call("POST", "/v1/admin/rotate-keys", '{"purpose":"evidence"}');
+        (await WireOperator.of(gate)).call("POST", "/v1/admin/rotate-keys", JSON.stringify({ purpose }));
       const first = await start();
       await first.stop();
       const counted = await first.restart({ wrapper: strace(log, "fsync") });

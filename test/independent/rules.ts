@@ -28,6 +28,7 @@ export class Rules {
   receipts = 0;
   private readonly receiptIds = new Set<string>();
   private readonly holds = new Map<string, Any>();
+  /** Proofs and approvals that were granted by: a proof is no UUID. */
   private readonly proofs = new Set<string>();
   private readonly fault: (code: number, what: string, seq: number) => void;
   private epoch = 0;
@@ -100,10 +101,11 @@ export class Rules {
         const same = hold?.call.commitment === entry.call.commitment && hold.approvers.size >= hold.quorum;
         const named = entry.approvers.length === hold?.approvers.size;
         rule(hold?.expires > this.last, "an approval whose time was over");
+        rule(!this.proofs.has(approval_id), "an approval used twice");
         rule(same && named && entry.approvers.every((jkt: string) => hold.approvers.has(jkt)), "approval");
         this.holds.delete(approval_id);
       }
-      this.proofs.add(proof);
+      this.proofs.add(proof ?? approval_id);
     } else if (entry.type === "call.receipt") {
       this.receipts++;
       rule(!this.receiptIds.has(entry.receipt_id), "receipt id used twice");

@@ -136,7 +136,10 @@ test("found: fewer cosignatures than the quorum, or one twice", () => {
   const twice = forged((body) =>
     Object.assign(body, { cosignatures: [body.cosignatures[0], body.cosignatures[0]] }),
   );
-  for (const path of [fewer, twice]) expect(verdict(path).first_damage?.kind).toBe("rules");
+  const twiceForOne = forged((body) =>
+    Object.assign(body, { quorum: 1, cosignatures: [body.cosignatures[0], body.cosignatures[0]] }),
+  );
+  for (const path of [fewer, twice, twiceForOne]) expect(verdict(path).first_damage?.kind).toBe("rules");
 });
 
 test("a cosignature counts for nobody under a key that another entry names", () => {

@@ -89,6 +89,48 @@ test("verify: a clock that went back in silence is damage, and so is a tale of o
   log.abandon();
 });
 
+test("verify: each part of a tale about the clock counts, and it covers no later step back", async () => {
+  const tell = async (...steps: readonly (number | string)[]) => {
+    const log = fresh();
+    await log.writer.run([task("stop", "a")]);
+    const [, latest] = (await log.writer.run([task("stop", "b"), task("read")])) as [unknown, number];
+    for (const step of steps) {
+      if (typeof step === "number") log.advance(step);
+      else if (step === "stop") await log.writer.run([task("stop", "c")]);
+      else {
+        const high_water = new Date(latest + Number(step)).toISOString();
+        await log.writer.run([task("say", { type: "clock.regressed", body: { high_water } })]);
+      }
+    }
+    const { kid } = log.writer.keys.current("evidence");
+    log.abandon();
+    return judge(readRows(log.ledger), kid).damage;
+  };
+  expect(await tell("stop")).toEqual({});
+  // It went on, past the mark that it is said to stand before.
+  expect(await tell(1000, "500")).toEqual({ rules: 1 });
+  // Its mark stands before what the log has seen; the writer's own tale of the same step is right.
+  expect(await tell(-HOUR, "-60000")).toEqual({ rules: 1 });
+  // The writer tells of the first step; the second is made in silence.
+  const log = fresh();
+  await log.writer.run([task("stop", "a")]);
+  log.advance(-HOUR);
+  await log.writer.run([task("stop", "b")]);
+  log.advance(2 * HOUR);
+  await log.writer.run([task("stop", "c")]);
+  await log.writer.run([task("stop", "d")]);
+  const rows = readRows(log.ledger);
+  const silent = rewriteRows(rows, {
+    keys: log.keys,
+    edit: (text, seq) => (seq === rows.length - 1 ? text.replace(/"time":"20\d\d/, '"time":"2020') : text),
+  });
+  const { kid } = log.writer.keys.current("evidence");
+  expect(judge(rows, kid).damage).toEqual({});
+  // The column of the time is left as it was.
+  expect(judge(silent, kid).damage).toEqual({ projection: 1, rules: 1 });
+  log.abandon();
+});
+
 test("any walk of the clock: what the writer announces is what the verifier asks for", async () => {
   const log = fresh();
   let state = 42;

@@ -1,9 +1,12 @@
 /** What pruning leaves in the files, and what a start makes good. */
 import { Database } from "bun:sqlite";
 import { afterEach, expect, test } from "bun:test";
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { openPayloadFile } from "../../src/ledger/store/payload-file.ts";
 import { commit, makePayload } from "../../src/ledger/store/payloads.ts";
 import { verifyLedgerFile } from "../../src/ledger/verify/file.ts";
-import { payloadOf, readRows, withDatabase } from "./forge.ts";
+import { payloadOf, readRows, rewrite, withDatabase } from "./forge.ts";
 import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
 const logs: ScratchLog[] = [];
@@ -65,6 +68,56 @@ test("another list than was signed is found", async () => {
     db.query("UPDATE pruned SET commitment = ? WHERE commitment = ?").run("0".repeat(64), b),
   );
   expect(sideTable(log)).toBe(1);
+});
+
+test("an act that tells another number of payloads than its list has is found, whoever signed it", async () => {
+  const log = fresh();
+  await store(log, "a");
+  await log.writer.run([task("prune", 4_000_000_000_000)]);
+  log.abandon();
+  const told = (payloads: number) => {
+    rewrite(log.ledger, {
+      keys: log.keys,
+      edit: (text) => text.replace(/"payloads":\d+/, `"payloads":${payloads}`),
+    });
+    return sideTable(log);
+  };
+  expect([told(1), told(2)]).toEqual([0, 1]);
+});
+
+test("a payload that is marked as pruned by no act is found", async () => {
+  const log = fresh();
+  const kept = await store(log, "a");
+  log.abandon();
+  for (const seq of [1, 99]) {
+    const copy = join(log.dir, `marked${seq}.db`);
+    copyFileSync(log.ledger, copy);
+    withDatabase(copy, (db) => db.query("INSERT INTO pruned (commitment, seq) VALUES (?, ?)").run(kept, seq));
+    expect(sideTable({ ...log, ledger: copy })).toBe(1);
+  }
+});
+
+test("a body that is gone without an act is found by who has the payloads, and by nobody else", async () => {
+  const log = fresh();
+  const [, b] = [await store(log, "a"), await store(log, "b")];
+  log.abandon();
+  const missing = () => {
+    const payloads = openPayloadFile(log.payloads);
+    try {
+      const options = { trust: { fingerprints: new Set<string>() }, strict: true };
+      return verifyLedgerFile(log.ledger, { ...options, payloads }).damage;
+    } finally {
+      payloads.close();
+    }
+  };
+  expect(missing()).toEqual({});
+  withDatabase(log.payloads, (db) =>
+    db.query("UPDATE payloads SET sealed = zeroblob(64) WHERE commitment = ?").run(b),
+  );
+  expect(missing()).toEqual({ side_table: 1 });
+  withDatabase(log.payloads, (db) => db.query("DELETE FROM payloads WHERE commitment = ?").run(b));
+  expect(missing()).toEqual({ side_table: 1 });
+  expect(sideTable(log)).toBe(0);
 });
 
 test("a payload that no entry names is swept at the next start; those that one names are not, start after start", async () => {

@@ -7,60 +7,13 @@ import { parseCheckpoint } from "../../src/ledger/checkpoint.ts";
 import type { PreparedRevocation } from "../../src/ledger/revoker.ts";
 import type { StoredEntry } from "../../src/ledger/verify/log-verifier.ts";
 import { judge, readCheckpoints, readRows } from "./forge.ts";
+import { grant, lease, policy, receipt, revocation, UUID } from "./said.ts";
 import { type Said, type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
 const logs: ScratchLog[] = [];
 afterEach(() => {
   for (const log of logs.splice(0)) log.remove();
 });
-
-const UUID = "01a205ba-0000-7000-8000-000000000000";
-const JKT = "A".repeat(43);
-const HASH = "0".repeat(64);
-const DIGEST = `sha256:${HASH}`;
-const revocation = (previous_epoch: number, epoch: number): Said => ({
-  type: "revocation",
-  body: { trace_id: UUID, scope: "all", previous_epoch, epoch, operator: "o", jkt: JKT },
-});
-const policy = (previous: string | null, policy_version: string): Said => ({
-  type: "policy.changed",
-  body: { previous, policy_version },
-});
-const lease = (epoch: number): Said => ({
-  type: "lease.issued",
-  body: {
-    ...{ trace_id: UUID, tenant: "t", principal: "p", session_id: UUID, lease_jti: UUID, jkt: JKT },
-    ...{ scopes: [], identity_method: "peer", peer_uid: 1, expires: "2026-01-01T00:00:00.000Z" },
-    ...{ max_calls: null, epoch, fs_root: null },
-  },
-});
-const call = {
-  ...{ trace_id: UUID, tenant: "t", principal: "p", session_id: UUID },
-  ...{ action_id: "a", action_version: "1", action_digest: DIGEST },
-};
-const grant = (policy_version: string): Said => ({
-  type: "call.granted",
-  body: {
-    ...{ ...call, jkt: JKT, grant_id: UUID, component_digest: DIGEST, risk: "low" },
-    cause: { kind: "proof", proof: HASH, approval_id: null, idempotency: null },
-    ...{ approvers: [], call: { commitment: HASH, bytes: 1 }, policy_version, generation: 1 },
-    granted: { hosts: [], paths: [], connections: [], secrets: [] },
-    limits: { timeout_ms: 1, fuel: 1, memory_mb: 1, io_calls: 1, request_bytes: 1, response_bytes: 1 },
-    ...{ budget: { reserved_calls: 1, remaining_calls: null }, epoch: 0 },
-    ...{ not_after: "2026-01-01T00:00:00.000Z", boundary: "uid", decision: "grant" },
-  },
-});
-const receipt: Said = {
-  type: "call.receipt",
-  body: {
-    ...{ ...call, receipt_id: UUID, grant_id: UUID, component_digest: DIGEST, status: "indeterminate" },
-    ...{ dispatched: "unknown", confirmed: false, claim: null, effects: [] },
-    verification: { outcome: "skipped", reasons: [] },
-    ...{ error: null, started: "2026-01-01T00:00:00.000Z", finished: "2026-01-01T00:00:00.000Z" },
-    ...{ duration_ms: 0, io_calls: 0, fuel: null, peak_memory_bytes: null, redactions: 0 },
-    ...{ budget: { committed_calls: 1, released_calls: 0 }, boundary: "uid", decision: "error" },
-  },
-};
 
 /** A log that says these things before a checkpoint, after it by a key that is then revoked from there on, and after that. */
 async function told(before: readonly Said[], stolen: readonly Said[], after: readonly Said[]) {
@@ -90,7 +43,7 @@ async function told(before: readonly Said[], stolen: readonly Said[], after: rea
   };
 }
 
-const ILL: readonly Said[] = [revocation(7, 9), policy("none", "theirs"), lease(3), receipt];
+const ILL: readonly Said[] = [revocation(7, 9), policy("none", "theirs"), lease(3), receipt()];
 
 describe("what breaks the rules among repudiated entries", () => {
   test("is not damage: it is reported as repudiated alone, and the log goes on from what stood before", async () => {
@@ -98,7 +51,7 @@ describe("what breaks the rules among repudiated entries", () => {
       lease(0),
       policy("ours", "newer"),
       grant("newer"),
-      receipt,
+      receipt(),
       revocation(0, 1),
       lease(1),
     ]);
@@ -131,7 +84,7 @@ describe("what breaks the rules among repudiated entries", () => {
   test("a grant among them needs no receipt, and may have one afterwards", async () => {
     const open = await told([policy(null, "ours")], [grant("ours")], []);
     expect(open.report()).toMatchObject({ exit_code: 15, unresolved: [] });
-    const closed = await told([policy(null, "ours")], [grant("ours")], [receipt]);
+    const closed = await told([policy(null, "ours")], [grant("ours")], [receipt()]);
     expect(closed.report()).toMatchObject({ exit_code: 15, damage: { repudiated: 1 } });
     const standing = await told([policy(null, "ours"), grant("ours")], [revocation(7, 9)], []);
     expect(standing.report()).toMatchObject({ exit_code: 14, unresolved: [UUID] });

@@ -54,7 +54,8 @@ test("the roots that the reference implementation publishes", () => {
 });
 
 test("a leaf hash is that of the ascii of the entry behind a zero byte", () => {
-  expect(leafHash("a.b.c")).toEqual(sha256(Buffer.of(0), Buffer.from("a.b.c", "ascii")));
+  for (const text of ["a.b.c", `${"a".repeat(21_840)}.b.c`, `${"a".repeat(200_000)}.b.c`])
+    expect(leafHash(text)).toEqual(sha256(Buffer.of(0), Buffer.from(text, "ascii")));
 });
 
 test("the compact tree has the root of the definition at every size", () => {

@@ -1,14 +1,18 @@
 /** What `--since` takes on a checkpoint's word, and what it does not: somebody else wrote the file. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, cpSync } from "node:fs";
 import { join } from "node:path";
+import { readKeyFile } from "../../src/keys/key-file.ts";
+import { signRevocation } from "../../src/keys/revocation-statement.ts";
+import { parseCheckpoint } from "../../src/ledger/checkpoint.ts";
+import type { PreparedRevocation } from "../../src/ledger/revoker.ts";
 import { CompactTree } from "../../src/ledger/tree.ts";
 import { TreeStore } from "../../src/ledger/tree-store.ts";
 import { readAnchor } from "../../src/ledger/verify/anchors.ts";
 import { verifyLedgerFile } from "../../src/ledger/verify/file.ts";
 import { readTrust } from "../../src/ledger/verify/trust.ts";
 import { TrustedPrefix } from "../../src/ledger/verify/trusted-prefix.ts";
-import { leafOf, payloadText, readRows, withDatabase, writeNodes } from "./forge.ts";
+import { leafOf, payloadText, readRows, rewrite, withDatabase, writeNodes } from "./forge.ts";
 import { type ScratchLog, scratchLog, task } from "./scratch-log.ts";
 
 const ENTRIES = 300;
@@ -19,9 +23,13 @@ beforeAll(async () => {
   log = scratchLog();
   const stops = (n: number) => Array.from({ length: n }, () => task("stop"));
   await log.writer.run(stops(SINCE - 2));
+  // Who copied a key before it was retired still has it.
+  const stolen = join(log.dir, "stolen");
+  cpSync(log.keys, stolen, { recursive: true });
   await log.writer.run([task("rotate", "evidence")]);
   await log.writer.run(stops(ENTRIES - SINCE));
   log.writer.close();
+  cpSync(stolen, log.keys, { recursive: true, force: false });
 });
 afterAll(() => log.remove());
 
@@ -84,6 +92,17 @@ describe("what does not lead to the root takes nothing on its word: all is check
     ["a leaf on that way", "UPDATE entries SET hash = zeroblob(32) WHERE seq = 1"],
   ])("%s", (_, sql) => {
     expect(since(sql)).toMatchObject(everything);
+  });
+
+  test("the one node that all of them are under, where there is but one", () => {
+    // No other proof leads over it: nothing else would show that it was changed.
+    const copy = join(log.dir, "copy.db");
+    copyFileSync(log.ledger, copy);
+    const anchor = anchorAt(256);
+    const options = { trust: readTrust(undefined), strict: true, anchors: [anchor], since: anchor };
+    expect(verifyLedgerFile(copy, options)).toMatchObject({ since: 256, exit_code: 0 });
+    withDatabase(copy, (db) => db.run("UPDATE nodes SET hash = zeroblob(32) WHERE level = 8 AND idx = 0"));
+    expect(verifyLedgerFile(copy, options)).toMatchObject(everything);
   });
 
   test("a node that is gone is no damage", () => {
@@ -163,6 +182,66 @@ describe("what does not lead to the root takes nothing on its word: all is check
       damage: { anchor: 1 },
     });
   });
+});
+
+describe("what the trusted root covers and is wrong in itself is not passed over", () => {
+  /** The log written anew by who holds its keys, and verified since a checkpoint of that. */
+  const rewritten = (edit: (text: string) => string, size = SINCE) => {
+    const copy = join(log.dir, "copy.db");
+    copyFileSync(log.ledger, copy);
+    rewrite(copy, { keys: log.keys, edit });
+    const tree = new CompactTree();
+    for (const { jws } of readRows(copy).slice(0, size)) tree.push(leafOf(jws));
+    const anchor = readAnchor(`${size} ${tree.root().toString("hex")}`);
+    return verifyLedgerFile(copy, {
+      trust: readTrust(undefined),
+      strict: true,
+      anchors: [anchor],
+      since: anchor,
+    });
+  };
+
+  test("signed again as it was, it is taken on the root's word", () => {
+    expect(rewritten((text) => text)).toMatchObject({ since: SINCE, exit_code: 0 });
+  });
+
+  test("a rotation that the new key did not ask for", () => {
+    const report = rewritten((text) =>
+      text.replace(/"possession":".{86}"/, `"possession":"${"A".repeat(86)}"`),
+    );
+    expect(report).toMatchObject({ since: null, first_damage: { kind: "key", seq: SINCE - 1 } });
+  });
+
+  test("a rotation in no form that one has", () => {
+    const form = (text: string) => text.replace(/^\{(.*"type":"key.rotated".*)\}$/, '{$1,"z":1}');
+    // Also where it is not the last one that the root covers.
+    for (const size of [SINCE, SINCE + 1])
+      expect(rewritten(form, size)).toMatchObject({
+        since: null,
+        first_damage: { kind: "entry", seq: SINCE - 1 },
+      });
+  });
+});
+
+test("after a revocation of a key nothing is taken on anybody's word", async () => {
+  const revoked = scratchLog();
+  await revoked.writer.run([task("stop")]);
+  const kid = revoked.writer.keys.current("checkpoint").kid;
+  const noted = parseCheckpoint(revoked.writer.checkpoint())?.checkpoint;
+  const at = { size: noted?.size ?? 0, root: noted?.root.toString("hex") ?? "" };
+  const [prepared] = await revoked.writer.run([task("prepareRevocation", { kid, ...at })]);
+  const recovery = join(revoked.keys, `recovery-${revoked.writer.keys.current("recovery").kid}.pem`);
+  const claims = { ...(prepared as PreparedRevocation), kid, ...at, time: "2026-01-01T00:00:00.000Z" };
+  await revoked.writer.run([task("revoke", signRevocation(claims, readKeyFile(recovery, "ed25519")))]);
+  await revoked.writer.run([task("stop")]);
+  const since = readAnchor(revoked.writer.checkpoint());
+  await revoked.writer.run([task("stop")]);
+  revoked.writer.close();
+  const options = { trust: readTrust(undefined), strict: false, anchors: [since] };
+  const report = verifyLedgerFile(revoked.ledger, { ...options, since });
+  expect(report).toMatchObject({ exit_code: 0, since: null, anchored_to: since.size });
+  expect(report).toEqual(verifyLedgerFile(revoked.ledger, options));
+  revoked.remove();
 });
 
 describe("what is not promised: an old entry that nothing leads to is not looked at", () => {

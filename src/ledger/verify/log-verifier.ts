@@ -185,6 +185,8 @@ export class LogVerifier {
   }
 
   private start(payload: FollowedEntry): void {
+    // It did start, with a key that is not admitted: told once.
+    if (this.log !== null) return;
     if (payload.type !== "log.opened" || payload.seq !== 0) {
       this.damage.add("chain", 0, "the log does not start with its opening");
       return;

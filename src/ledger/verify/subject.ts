@@ -1,13 +1,15 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { LedgerError } from "../errors.ts";
+import { CONSISTENCY_HEADER } from "../proof/consistency-file.ts";
 import { EXPORT_FORMAT } from "./export-file.ts";
 
 /** What a file is, by its first bytes; the name says nothing. */
 export type Subject =
   | { readonly kind: "ledger" | "export" }
-  | { readonly kind: "entry" | "proof"; readonly text: string };
+  | { readonly kind: "entry" | "proof" | "consistency"; readonly text: string };
 
 const PROOF = "c2sp.org/tlog-proof@v1\n";
+const CONSISTENCY = `${CONSISTENCY_HEADER}\n`;
 const EXPORT = `{"format":"${EXPORT_FORMAT}",`;
 const ENTRY = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\n?$/;
 /** Longest entry or proof that is read whole, in bytes. */
@@ -22,6 +24,7 @@ export function subjectOf(path: string): Subject {
   if (start.startsWith(EXPORT)) return { kind: "export" };
   if (file.size > LONGEST) return { kind: "ledger" };
   if (start.startsWith(PROOF)) return { kind: "proof", text: readFileSync(path, "utf8") };
+  if (start.startsWith(CONSISTENCY)) return { kind: "consistency", text: readFileSync(path, "utf8") };
   if (!start.startsWith("eyJ")) return { kind: "ledger" };
   const text = readFileSync(path, "latin1");
   return ENTRY.test(text) ? { kind: "entry", text: text.trimEnd() } : { kind: "ledger" };
