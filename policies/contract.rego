@@ -36,6 +36,35 @@ malformed contains "plan.port" if {
 	not port(object.get(input, ["plan", "port"], null))
 }
 
+# What a component computes by itself is never judged as the exact effect of another kind, nor the other way round.
+malformed contains "action.envelope" if {
+	input.action.envelope
+	not computes
+}
+
+malformed contains "action.envelope" if {
+	computes
+	not input.action.envelope
+}
+
+computes if input.plan.kind == "envelope"
+
+malformed contains concat(".", ["plan", name]) if {
+	computes
+	some name in {"hosts", "methods", "prefixes"}
+	count(input.plan[name]) == 0
+}
+
+malformed contains "plan.ports" if {
+	computes
+	not ports(object.get(input, ["plan", "ports"], null))
+}
+
+malformed contains "plan.calls" if {
+	computes
+	not positive(object.get(input, ["plan", "calls"], null))
+}
+
 malformed contains "read_back" if not type_name(object.get(input, "read_back", "")) in {"null", "object"}
 
 # It carries the plan's credentials: it goes where the plan goes, or nowhere.
@@ -47,7 +76,7 @@ malformed contains concat(".", ["read_back", name]) if {
 
 malformed contains "read_back.attempts" if {
 	is_object(input.read_back)
-	not attempts(object.get(input, ["read_back", "attempts"], null))
+	not positive(object.get(input, ["read_back", "attempts"], null))
 }
 
 # Flat facts: policy never reads a structure that an agent sent.
@@ -72,7 +101,7 @@ known := {
 	"unresolved": {"hosts", "paths"},
 	"approval": {"id", "approvers"},
 	"read_back": {"kind", "scheme", "host", "port", "path", "values", "attempts"},
-	"plan": (({"kind"} | {name | some ["plan", name] in plan_members}) | {"port" | input.plan.kind == "http"}),
+	"plan": ({"kind"} | {name | some ["plan", name] in plan_members}) | {name | some name in plan_numbers[input.plan.kind]},
 }
 
 part_of_input[""] := input
@@ -100,9 +129,16 @@ plan_texts := {
 	"mail": ["connection", "server", "from"],
 	"queue": ["connection", "server", "vhost", "exchange", "routing_key"],
 	"storage": ["connection", "endpoint", "operation", "bucket", "key"],
+	"envelope": [],
 }
 
-plan_lists := {"database": ["tables"], "mail": ["recipients", "recipient_domains"]}
+plan_lists := {
+	"database": ["tables"],
+	"mail": ["recipients", "recipient_domains"],
+	"envelope": ["hosts", "methods", "prefixes", "plain"],
+}
+
+plan_numbers := {"http": ["port"], "envelope": ["ports", "calls"]}
 
 plan_members := array.concat(text_members, list_members)
 
@@ -137,17 +173,23 @@ text_list(value) if {
 	every item in value { text(item) }
 }
 
+positive(value) if {
+	is_number(value)
+	value == floor(value)
+	value >= 1
+}
+
+ports(value) if {
+	is_array(value)
+	count(value) > 0
+	every item in value { port(item) }
+}
+
 port(value) if {
 	is_number(value)
 	value == floor(value)
 	value >= 1
 	value <= 65535
-}
-
-attempts(value) if {
-	is_number(value)
-	value == floor(value)
-	value >= 1
 }
 
 limit(value) if is_null(value)

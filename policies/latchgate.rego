@@ -88,7 +88,10 @@ holds := [{"code": code, "text": text, "rule": concat(".", ["hold", code])} |
 
 # Only an allow grants, and never more than the plan asks for.
 granted := {
-	"hosts": [input.plan.host | outcome == "allow"; input.plan.kind == "http"],
+	"hosts": array.concat(
+		[input.plan.host | outcome == "allow"; input.plan.kind == "http"],
+		[host | outcome == "allow"; input.plan.kind == "envelope"; some host in input.plan.hosts],
+	),
 	"paths": [input.plan.path | outcome == "allow"; input.plan.kind == "fs"],
 	"connections": [input.plan.connection | outcome == "allow"; input.plan.kind in {"database", "mail", "queue", "storage"}],
 	"secrets": [secret | outcome == "allow"; some secret in input.secrets],

@@ -13,13 +13,14 @@ import type { Manifest, RiskLevel } from "./manifest-schema.ts";
 import { shapeOutput } from "./output.ts";
 import { parametersOf } from "./parameters.ts";
 import { planDatabase, type WrittenStatement, writtenStatement } from "./plan-database.ts";
+import { planEnvelope } from "./plan-envelope.ts";
 import { compilePathRules, planFs } from "./plan-fs.ts";
 import { planHttp } from "./plan-http.ts";
 import { planMail } from "./plan-mail.ts";
 import { planQueue } from "./plan-queue.ts";
 import type { PlanContext, Planned, PlanRefusal } from "./plan-result.ts";
 import { compileKeys, planStorage } from "./plan-storage.ts";
-import { egressEntries } from "./target-rules.ts";
+import { egressHosts } from "./target-rules.ts";
 import { renderTask } from "./task.ts";
 import { parseUrlTemplate } from "./url-template.ts";
 import { actionDetail, summaryRow } from "./wire.ts";
@@ -56,7 +57,7 @@ export interface Action {
   /** JSON Schema 2020-12, closed, as clients get it. */
   readonly paramsSchema: JsonObject;
   readonly responseSchema: JsonObject | null;
-  /** Host patterns that the manifest lists. */
+  /** Host patterns that the manifest lists, in its egress or its envelope. */
   readonly egressHosts: readonly string[];
   /** Names of its credentials. */
   readonly secrets: readonly { readonly name: string; readonly required: boolean }[];
@@ -71,7 +72,7 @@ export interface Action {
   check(body: JsonObject): Checked;
   /** SQL among checked parameters that has to be read before `plan`; null when there is none. */
   written(params: JsonObject, connections: Connections): WrittenStatement | null;
-  /** Step "plan": the exact effect of checked parameters. */
+  /** Step "plan": the exact effect of checked parameters, or the envelope of what a component makes of them. */
   plan(params: JsonObject, context: PlanContext): PlanResult;
   /** The task text for the component; the same plan gives the same text. */
   task(plan: Plan): string;
@@ -122,7 +123,7 @@ export function createAction(manifest: Manifest, digest: string, source: Manifes
     cost: manifest.cost,
     paramsSchema,
     responseSchema,
-    egressHosts: egressEntries(manifest.egress).map((entry) => entry.host),
+    egressHosts: egressHosts(manifest),
     secrets: manifest.auth.map(({ secret, required }) => ({ name: secret, required })),
     connection: connectionOf(manifest),
     maxima: { requestBytes: limits.requestBytes, responseBytes: limits.responseBytes },
@@ -155,6 +156,7 @@ function kindOf(manifest: Manifest): PlanKind {
   if (manifest.smtp !== undefined) return "mail";
   if (manifest.queue !== undefined) return "queue";
   if (manifest.storage !== undefined) return "storage";
+  if (manifest.envelope !== undefined) return "envelope";
   throw unchecked("no section");
 }
 
@@ -168,7 +170,7 @@ function connectionOf({ database, smtp, queue, storage }: Manifest): Action["con
 type Planner = (params: JsonObject, context: PlanContext) => Planned | PlanRefusal;
 
 function createPlanner(manifest: Manifest): Planner {
-  const { http, fs, database, smtp, queue, storage } = manifest;
+  const { http, fs, database, smtp, queue, storage, envelope } = manifest;
   if (http !== undefined) {
     const template = parseUrlTemplate(http.url);
     if (!template.ok) throw unchecked(template.message);
@@ -181,6 +183,7 @@ function createPlanner(manifest: Manifest): Planner {
     const keys = compileKeys(storage);
     return (params, context) => planStorage(storage, keys, params, context);
   }
+  if (envelope !== undefined) return (params, context) => planEnvelope(manifest, envelope, params, context);
   if (fs === undefined) throw unchecked("no section");
   const rules = compilePathRules(fs);
   return (params, context) => planFs(fs, rules, params, context);

@@ -12,7 +12,7 @@ import { egressEntries } from "./target-rules.ts";
 import type { UrlTemplate } from "./url-template.ts";
 
 /** Headers that every plan has, or whose meaning is the body's. */
-const OWN_HEADERS: ReadonlySet<string> = new Set(["user-agent", "content-type", "content-encoding"]);
+export const OWN_HEADERS: ReadonlySet<string> = new Set(["user-agent", "content-type", "content-encoding"]);
 
 /** What is wrong with the credentials of an http action: with each alone, and with them together. */
 export function authFindings(
@@ -38,7 +38,7 @@ export function authFindings(
 }
 
 /** Two entries with the same text here would overwrite each other. */
-function placeOf(entry: AuthEntry): string {
+export function placeOf(entry: AuthEntry): string {
   if (entry.in === "bearer" || entry.in === "basic") return "header authorization";
   return `${entry.in} ${entry.name ?? ""}`;
 }

@@ -2,6 +2,7 @@ import { compileGlob, GlobError } from "../core/glob.ts";
 import { isJsonObject, type JsonObject } from "../core/json.ts";
 import { authFindings } from "./auth-checks.ts";
 import { databaseFindings, databaseUses } from "./database-checks.ts";
+import { envelopeFindings } from "./envelope-checks.ts";
 import { isHeaderValue, MOST_HEADERS } from "./header-rules.ts";
 import type { Finding } from "./load-problem.ts";
 import type { FsSection, HttpSection, Manifest } from "./manifest-schema.ts";
@@ -66,6 +67,12 @@ export function crossCheck(manifest: Manifest): Finding[] {
     uses.push(...storageUses(manifest.storage));
     findings.push(...storageFindings(manifest, manifest.storage, parameters));
   }
+  if (manifest.envelope !== undefined) {
+    // The component gets every parameter.
+    for (const name of parameters.keys())
+      uses.push({ parameter: name, as: "json", path: ["envelope"], mayBeAbsent: true });
+    findings.push(...envelopeFindings(manifest, manifest.envelope));
+  }
   findings.push(...useFindings(manifest, parameters, uses, template !== null && !template.ok));
   findings.push(...sizeFindings(manifest, parameters));
   return findings;
@@ -79,6 +86,7 @@ const SECTIONS = [
   { name: "smtp", provider: "builtin:smtp", called: "an smtp" },
   { name: "queue", provider: "builtin:queue", called: "a queue" },
   { name: "storage", provider: "builtin:storage", called: "a storage" },
+  { name: "envelope", provider: null, called: "an envelope" },
 ] as const;
 
 function sectionFindings(manifest: Manifest): Finding[] {
@@ -97,37 +105,34 @@ function sectionFindings(manifest: Manifest): Finding[] {
   const other = there.find(({ name }) => name !== "http");
   if (other !== undefined) {
     const { name, called } = other;
-    if (egress.hosts.length > 0 || egress.learn) add("egress", `${called} action has no egress`);
-    if (auth.length > 0)
+    if (egress.hosts.length > 0 || egress.learn)
+      add(
+        "egress",
+        name === "envelope" ? "an envelope names its hosts itself" : `${called} action has no egress`,
+      );
+    if (auth.length > 0 && name !== "envelope")
       add("auth", name === "fs" ? "an fs action has no credentials" : credentialElsewhere(called));
-    if (response.headers.length > 0 || response.schema !== undefined)
-      add("response", `${called} action has no remote response`);
+    const headers = response.headers.length > 0 && name !== "envelope";
+    if (headers || response.schema !== undefined)
+      add("response", name === "envelope" ? NO_ONE_RESPONSE : `${called} action has no remote response`);
   }
   if (!manifest.required_scopes.includes("tools:call")) add("required_scopes", "must include tools:call");
   return findings;
 }
+
+const NO_ONE_RESPONSE = "an envelope has no one remote response that a schema could describe";
 
 function credentialElsewhere(called: string): string {
   return `the credential of ${called} action belongs to its connection`;
 }
 
 function effectFindings(manifest: Manifest): Finding[] {
-  const implied = impliedEffects(manifest);
-  if (implied.length === 0 || implied.some((effect) => manifest.effects.includes(effect))) return [];
-  return [
-    {
+  return impliedEffects(manifest)
+    .filter(({ effects }) => !effects.some((effect) => manifest.effects.includes(effect)))
+    .map(({ of, effects }) => ({
       path: ["effects"],
-      message: `${whatOf(manifest)} needs the effect ${implied.slice(0, 2).join(" or ")}`,
-    },
-  ];
-}
-
-function whatOf({ http, fs, database, storage, smtp }: Manifest): string {
-  if (http !== undefined) return `method ${http.method}`;
-  if (fs !== undefined) return `operation ${fs.operation}`;
-  if (database !== undefined) return `access ${database.access}`;
-  if (storage !== undefined) return `operation ${storage.operation}`;
-  return smtp === undefined ? "a message to a queue" : "a message by mail";
+      message: `${of} needs the effect ${effects.slice(0, 2).join(" or ")}`,
+    }));
 }
 
 function egressFindings(manifest: Manifest, http: HttpSection, template: UrlTemplate): Finding[] {

@@ -8,6 +8,6 @@ export { type LoadedActions, type LoadOptions, loadActions } from "./loader.ts";
 export { type ManifestResult, type ManifestSource, parseManifest } from "./manifest.ts";
 export type { Manifest, RiskLevel } from "./manifest-schema.ts";
 export { pathFault } from "./plan-fs.ts";
-export type { PlanContext, PlanRefusal, PlanRefusalCode } from "./plan-result.ts";
+export type { LocalTarget, PlanContext, PlanRefusal, PlanRefusalCode } from "./plan-result.ts";
 export type { Registry } from "./registry.ts";
 export { StatementReader } from "./sql/statement-reader.ts";

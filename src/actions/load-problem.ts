@@ -2,7 +2,6 @@
  * Why a manifest was not taken. Stable codes:
  *
  * - `manifest_invalid`: the text breaks a rule of the format; the message says which.
- * - `broker_unavailable`: it needs a host broker (database, smtp …) that this build lacks.
  * - `duplicate_action`: two files of one source claim the same id.
  * - `override_refused`: it replaces another manifest by a weaker one without saying why.
  * - `path_escape`: the file or folder is a link that leads elsewhere.
@@ -11,7 +10,6 @@
  */
 export type LoadProblemCode =
   | "manifest_invalid"
-  | "broker_unavailable"
   | "duplicate_action"
   | "override_refused"
   | "path_escape"
@@ -33,8 +31,6 @@ export interface LoadProblem {
 export interface Finding {
   readonly path: readonly (string | number)[];
   readonly message: string;
-  /** `manifest_invalid` when absent. */
-  readonly code?: LoadProblemCode;
 }
 
 /** One line for people: `file:line: path: message [code]`. */

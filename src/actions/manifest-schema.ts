@@ -1,10 +1,12 @@
 import { z } from "zod";
+import { HTTP_METHODS } from "../core/plan.ts";
 import { SECRET_MARK, SECRET_NAME } from "../core/secret-binding.ts";
 import { requestHeaderFault, responseHeaderFault } from "./header-rules.ts";
 import { exactHostFault, hostPatternFault } from "./host-pattern.ts";
 import { ACTION_ID, LABEL, PARAMETER_NAME, SCOPE, VERSION } from "./names.ts";
 import { closed, exactlyOne, json, jsonSchema, matching, parameter, ruled, whole } from "./schema-parts.ts";
 import { databaseSection } from "./sections/database.ts";
+import { envelopeSection } from "./sections/envelope.ts";
 import { queueSection } from "./sections/queue.ts";
 import { assertion, readBackSection, statuses } from "./sections/read-back.ts";
 import { smtpSection } from "./sections/smtp.ts";
@@ -13,9 +15,7 @@ import { storageSection } from "./sections/storage.ts";
 export const API_VERSION = "latchgate/v1";
 export const RISK_LEVELS = ["low", "medium", "high", "critical"] as const;
 /** HEAD and OPTIONS among them, as a manifest may probe. */
-const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
-
-const method = z.enum(METHODS);
+const method = z.enum(HTTP_METHODS);
 
 const port = whole(1, 65_535);
 
@@ -121,10 +121,15 @@ const verify = z.discriminatedUnion(
       rows: between.optional().describe("How many rows must come back."),
       affected: between.optional().describe("How many rows must have been changed."),
     }),
+    closed({
+      kind: z.literal("envelope"),
+      status: statuses.optional().describe("That each answer may have; any 2xx when absent."),
+      calls: between.optional().describe("How many requests must have been answered; 1 or more when absent."),
+    }),
     closed({ kind: z.enum(["smtp", "queue", "storage"]) }),
     closed({ kind: z.literal("none") }),
   ],
-  { error: "kind must be http, fs_hash, database, smtp, queue, storage or none" },
+  { error: "kind must be http, fs_hash, database, smtp, queue, storage, envelope or none" },
 );
 
 export const AUTH_PLACES = ["header", "bearer", "basic", "query", "path", "body"] as const;
@@ -178,6 +183,7 @@ export const manifestSchema = closed({
   smtp: smtpSection.optional(),
   queue: queueSection.optional(),
   storage: storageSection.optional(),
+  envelope: envelopeSection.optional(),
   egress: egress.prefault({}),
   auth: z.array(auth).max(8).default([]).describe("Credentials that the gate puts into the request."),
   verify: verify.default({ kind: "none" }),
@@ -221,6 +227,7 @@ export type AuthEntry = Manifest["auth"][number];
 export type Verify = Manifest["verify"];
 export type RiskLevel = (typeof RISK_LEVELS)[number];
 export type DatabaseSection = NonNullable<Manifest["database"]>;
+export type EnvelopeSection = NonNullable<Manifest["envelope"]>;
 export type StorageSection = NonNullable<Manifest["storage"]>;
 export type QueueSection = NonNullable<Manifest["queue"]>;
 export type SmtpSection = NonNullable<Manifest["smtp"]>;

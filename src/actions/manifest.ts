@@ -44,20 +44,20 @@ export function parseManifest(source: ManifestSource): ManifestResult {
         message,
       })),
     };
-  const { findings, rest } = unavailableSections(document.value);
-  const shape = manifestSchema.safeParse(rest);
+  const findings: Finding[] = [];
+  const shape = manifestSchema.safeParse(document.value);
   let manifest: Manifest | null = null;
   if (shape.success) {
     manifest = withDefaults(shape.data);
     findings.push(...schemaMemberFindings(manifest, source.schemasChecked === true));
-    // A manifest that lacks its section for want of a broker would only earn consequential complaints.
+    // With a schema that does not compile the rest would only be consequential complaints.
     if (findings.length === 0) findings.push(...crossCheck(manifest));
   } else findings.push(...shape.error.issues.flatMap((issue) => issueFindings(issue, document.value)));
   if (manifest === null || findings.length > 0)
     return {
       ok: false,
-      problems: findings.map(({ path, message, code }) => ({
-        code: code ?? "manifest_invalid",
+      problems: findings.map(({ path, message }) => ({
+        code: "manifest_invalid",
         file: source.file,
         line: document.line(path),
         path: path.filter((step) => step !== "").join("."),
@@ -73,19 +73,11 @@ export function manifestDigest(manifest: Manifest): string {
   return `sha256:${sha256Hex(canonicalJson(manifest as unknown as Json))}`;
 }
 
-/** What the format knows and this build cannot do. */
-function unavailableSections(value: JsonObject): { findings: Finding[]; rest: JsonObject } {
-  if (!("envelope" in value)) return { findings: [], rest: value };
-  const { envelope: _, ...rest } = value;
-  const message = "this build runs exact plans only; name a section that describes the call";
-  return { findings: [{ path: ["envelope"], message, code: "broker_unavailable" }], rest };
-}
-
 /** Defaults that depend on other members. */
 function withDefaults(manifest: Manifest): Manifest {
   const params = closeParameters(manifest.params as JsonObject); // the yaml reader lets only JSON values through
-  const { fs, http, storage, response } = manifest;
-  const always = http === undefined ? [] : ["content-type"];
+  const { fs, http, storage, envelope, response } = manifest;
+  const always = http === undefined && envelope === undefined ? [] : ["content-type"];
   const headers = [...new Set([...always, ...response.headers])].sort();
   return {
     ...manifest,

@@ -42,6 +42,7 @@ export function shapeOutput(kind: PlanKind, headerNames: readonly string[], raw:
     case "database":
     case "mail":
     case "queue":
+    case "envelope":
       return raw;
   }
 }

@@ -1,5 +1,6 @@
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { Json } from "../core/json.ts";
+import { isBelowPrefix } from "../core/path-prefix.ts";
 import { patternCovers } from "./host-pattern.ts";
 import type { Manifest, Verify } from "./manifest-schema.ts";
 import { riskRank } from "./risk.ts";
@@ -20,7 +21,7 @@ export function weakenings(before: Manifest, after: Manifest): string[] {
   if (after.provider !== before.provider) found.push(`replaces the provider ${before.provider}`);
   found.push(...widerEgress(before, after), ...widerPaths(before, after), ...widerDatabase(before, after));
   found.push(...widerMail(before, after), ...widerQueue(before, after), ...widerStorage(before, after));
-  found.push(...moreCredentials(before, after));
+  found.push(...widerEnvelope(before, after), ...moreCredentials(before, after));
   found.push(...weakerVerification(before.verify, after.verify));
   if (before.response.schema !== undefined && after.response.schema === undefined)
     found.push("weakens verification: drops the response schema");
@@ -129,9 +130,31 @@ function widerStorage(before: Manifest, after: Manifest): string[] {
   return found;
 }
 
+/** An envelope in place of an exact plan is wider, however narrow it is. */
+function widerEnvelope(before: Manifest, after: Manifest): string[] {
+  const [old, now] = [before.envelope, after.envelope];
+  if (now === undefined) return [];
+  if (old === undefined) return ["widens the plan: an envelope in place of an exact one"];
+  const found: string[] = [];
+  if (now.calls > old.calls) found.push(`widens the envelope: ${now.calls} calls`);
+  const inside = (target: (typeof now.targets)[number]) =>
+    old.targets.some(
+      (wide) =>
+        target.hosts.every((host) => wide.hosts.some((pattern) => patternCovers(pattern, host))) &&
+        target.methods.every((method) => wide.methods.includes(method)) &&
+        target.ports.every((port) => wide.ports.includes(port)) &&
+        target.paths.every((path) => wide.paths.some((prefix) => isBelowPrefix(prefix, path))),
+    );
+  for (const [i, target] of now.targets.entries())
+    if (!inside(target)) found.push(`widens the envelope: target ${i + 1}`);
+  return found;
+}
+
 function weakerVerification(before: Verify, after: Verify): string[] {
   if (before.kind === "none") return [];
   if (after.kind !== before.kind) return [`weakens verification: ${before.kind} becomes ${after.kind}`];
+  if (before.kind === "envelope" && text(after) !== text(before))
+    return ["weakens verification: expects another number of calls, or other statuses"];
   if (before.kind !== "http" || after.kind !== "http") return [];
   const found: string[] = [];
   const wider =

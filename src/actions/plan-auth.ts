@@ -38,6 +38,11 @@ export function bindSecrets(manifest: Manifest, url: TargetUrl, listed: boolean)
   return { ok: true, secrets };
 }
 
+/** One credential at one origin that it is for, whatever the request there is. */
+export function bindAtOrigin(entry: AuthEntry, origin: string): SecretBinding {
+  return { secret: entry.secret, ...placeOf(entry), origin, required: entry.required };
+}
+
 type Place = Pick<SecretBinding, "in" | "name" | "format">;
 
 function placeOf(entry: AuthEntry): Place {

@@ -15,11 +15,19 @@ export interface PlanContext {
    * Private or loopback targets that the operator's configuration names for this action; they count as listed.
    * The broker checks method, path prefix and address of the entry again.
    */
-  readonly local?: readonly { readonly host: string; readonly port: number }[];
+  readonly local?: readonly LocalTarget[];
   /** Endpoints that the operator's configuration names; none when absent. */
   readonly connections?: Connections;
   /** What the parser made of the call's `WrittenStatement`, where it has one. */
   readonly statement?: ParsedStatement | null;
+}
+
+/** A private or loopback target of the configuration. */
+export interface LocalTarget {
+  readonly host: string;
+  readonly port: number;
+  /** Whether it may be spoken to without TLS: it names no authority that must vouch for it. */
+  readonly plain?: boolean;
 }
 
 export type PlanRefusalCode =

@@ -38,21 +38,41 @@ export function riskRank(level: RiskLevel): number {
   return RISK_LEVELS.indexOf(level);
 }
 
-/** The effect that must be declared, or several of which one must be. */
-export function impliedEffects(manifest: Manifest): readonly string[] {
-  if (manifest.database !== undefined) return [DATABASE_EFFECTS[manifest.database.access]];
-  if (manifest.storage !== undefined) return [STORAGE_EFFECTS[manifest.storage.operation]];
-  if (manifest.queue !== undefined) return ["queue_publish"];
-  if (manifest.smtp !== undefined) return ["mail_send"];
-  if (manifest.fs !== undefined) return [FS_EFFECTS[manifest.fs.operation]];
-  switch (manifest.http?.method) {
-    case undefined:
-      return [];
+/** What a part of a manifest does, and the effects of which one must be declared for it. */
+export interface ImpliedEffect {
+  readonly of: string;
+  readonly effects: readonly string[];
+}
+
+export function impliedEffects(manifest: Manifest): readonly ImpliedEffect[] {
+  const { http, fs, database, smtp, queue, storage, envelope } = manifest;
+  const implied: ImpliedEffect[] = [];
+  const add = (of: string, effects: readonly string[]) => implied.push({ of, effects });
+  if (database !== undefined) add(`access ${database.access}`, [DATABASE_EFFECTS[database.access]]);
+  if (storage !== undefined) add(`operation ${storage.operation}`, [STORAGE_EFFECTS[storage.operation]]);
+  if (queue !== undefined) add("a message to a queue", ["queue_publish"]);
+  if (smtp !== undefined) add("a message by mail", ["mail_send"]);
+  if (fs !== undefined) add(`operation ${fs.operation}`, [FS_EFFECTS[fs.operation]]);
+  // Searches are often sent as POST; such a manifest says http_read and explains itself in risk.because.
+  if (http !== undefined)
+    add(`method ${http.method}`, [
+      ...methodEffects(http.method),
+      ...(http.method === "POST" ? ["http_read"] : []),
+    ]);
+  // Nobody knows before what a component posts.
+  for (const method of methodsOf(envelope)) add(`method ${method}`, methodEffects(method));
+  return implied;
+}
+
+function methodsOf(envelope: Manifest["envelope"]): readonly HttpMethod[] {
+  return [...new Set(envelope?.targets.flatMap(({ methods }) => methods) ?? [])];
+}
+
+function methodEffects(method: HttpMethod): readonly string[] {
+  switch (method) {
     case "DELETE":
       return ["http_delete"];
     case "POST":
-      // Searches are often sent as POST; such a manifest says http_read and explains itself in risk.because.
-      return ["http_write", "http_delete", "http_read"];
     case "PUT":
     case "PATCH":
       return ["http_write", "http_delete"];
@@ -65,12 +85,13 @@ export function impliedEffects(manifest: Manifest): readonly string[] {
 export function impliedRisk(manifest: Manifest): RiskLevel {
   const levels = manifest.effects.map((effect) => EFFECT_RISK[effect] ?? "low");
   if (manifest.http !== undefined) levels.push(METHOD_RISK[manifest.http.method]);
+  levels.push(...methodsOf(manifest.envelope).map((method) => METHOD_RISK[method]));
   return levels.reduce((highest, level) => (riskRank(level) > riskRank(highest) ? level : highest), "low");
 }
 
 /**
  * A declared risk may lie one step below the implied one when `risk.because` says why, nothing is deleted, and
- * what writes stays at medium or above.
+ * what writes stays at medium or above. That of an envelope may not: no one request is there to say it of.
  */
 export function riskFindings(manifest: Manifest): Finding[] {
   const findings: Finding[] = [];
@@ -81,7 +102,9 @@ export function riskFindings(manifest: Manifest): Finding[] {
   const writes = manifest.effects.some((effect) => effect.endsWith("_write"));
   const add = (message: string) => findings.push({ path: ["risk", "level"], message });
   if (below > 0) {
-    if (deletes) add(`${level} is below ${implied}, which a deleting action needs`);
+    if (manifest.envelope !== undefined)
+      add(`${level} is below ${implied}, which the methods and effects of the envelope imply`);
+    else if (deletes) add(`${level} is below ${implied}, which a deleting action needs`);
     else if (below > 1)
       add(`${level} is more than one step below ${implied}, which method and effects imply`);
     else if (writes && level === "low") add(`low is below ${implied}, which a writing action needs`);

@@ -20,6 +20,12 @@ export function egressEntries(egress: Egress): readonly EgressEntry[] {
   );
 }
 
+/** Every host pattern of a manifest: those of its egress, or of its envelope. */
+export function egressHosts({ egress, envelope }: Manifest): readonly string[] {
+  const own = envelope?.targets.flatMap(({ hosts }) => hosts) ?? [];
+  return [...new Set([...egressEntries(egress).map((entry) => entry.host), ...own])];
+}
+
 /** Whether a host, or every host of a pattern, is listed for a method and port. */
 export function allowsTarget(egress: Egress, method: HttpMethod, host: string, port: number): boolean {
   return egressEntries(egress).some(

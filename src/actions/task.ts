@@ -11,6 +11,7 @@ import type { Plan } from "../core/plan.ts";
  * - queue: `{"connection","exchange","routing_key","payload_base64","content_type","headers":[[name,value]]}`
  * - storage: `{"operation","connection","bucket","key","content_base64":text|null,"content_type":text|null,
  *   "if_none_match":boolean,"if_match":text|null}`
+ * - envelope: `{"params":{…},"timeout_ms":n}`: the parameters, of which the component makes its own requests
  *
  * @param timeoutMs what the component may ask the broker for, milliseconds
  */
@@ -61,5 +62,7 @@ function taskOf(plan: Plan, timeoutMs: number): object {
         if_none_match: plan.ifNoneMatch,
         if_match: plan.ifMatch,
       };
+    case "envelope":
+      return { params: plan.params, timeout_ms: timeoutMs };
   }
 }

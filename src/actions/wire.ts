@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from "../core/json.ts";
 import type { Manifest } from "./manifest-schema.ts";
-import { egressEntries } from "./target-rules.ts";
+import { egressHosts } from "./target-rules.ts";
 
 /** One row of the action list. The first three members are those that published clients read. */
 export function summaryRow(manifest: Manifest): JsonObject {
@@ -35,6 +35,7 @@ export function actionDetail(manifest: Manifest, digest: string): JsonObject {
       has_response_schema: manifest.response.schema !== undefined,
     },
     egress: egressDetail(manifest),
+    ...(manifest.envelope === undefined ? {} : { envelope: manifest.envelope }),
     secrets: manifest.auth.map(({ secret, hosts, required }) => ({ name: secret, required, hosts })),
     declared_side_effects: manifest.effects,
     summary: manifest.summary,
@@ -48,8 +49,8 @@ export function actionDetail(manifest: Manifest, digest: string): JsonObject {
 }
 
 function egressDetail(manifest: Manifest): Json {
-  if (manifest.http === undefined) return "none";
-  const domains = egressEntries(manifest.egress).map((entry) => entry.host);
+  if (manifest.http === undefined && manifest.envelope === undefined) return "none";
+  const domains = egressHosts(manifest);
   return {
     proxy_allowlist: { allowed_domains: domains },
     profile: "proxy_allowlist",

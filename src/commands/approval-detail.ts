@@ -11,11 +11,11 @@ const FIRST = [
   "principal",
   "session_id",
 ];
-const LAST = ["reasons", "plan"];
+const LAST = ["reasons", "envelope", "plan"];
 
 /**
- * Everything the gate tells about a hold, as text: identity, then the rest, then the reasons for holding it and the
- * plan in full. Nothing is cut: what is not shown cannot be judged.
+ * Everything the gate tells about a hold, as text: identity, then the rest, then the reasons for holding it, an envelope
+ * in words, and the plan in full. Nothing is cut: what is not shown cannot be judged.
  */
 export function approvalText(detail: JsonObject): string {
   const middle = Object.keys(detail).filter((name) => !FIRST.includes(name) && !LAST.includes(name));
@@ -23,6 +23,9 @@ export function approvalText(detail: JsonObject): string {
   const reasons = detail.reasons;
   if (Array.isArray(reasons) && reasons.length > 0)
     parts.push(["reasons:", ...reasons.map((reason) => `  - ${reasonText(reason)}`)].join("\n"));
+  const { envelope } = detail;
+  if (Array.isArray(envelope) && envelope.length > 0)
+    parts.push(["envelope:", ...envelope.map((line) => `  - ${safe(String(line))}`)].join("\n"));
   const plan = detail.plan;
   if (plan !== undefined && plan !== null) parts.push(`plan:\n${jsonText(plan, true)}`);
   return parts.join("\n\n");

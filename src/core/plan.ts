@@ -1,5 +1,6 @@
 import type { JsonObject } from "./json.ts";
 import { type DatabasePlan, databasePlanFromJson, databasePlanToJson } from "./plan/database.ts";
+import { type EnvelopePlan, envelopePlanFromJson, envelopePlanToJson } from "./plan/envelope.ts";
 import { type FsPlan, fsPlanFromJson, fsPlanToJson } from "./plan/fs.ts";
 import { type HttpPlan, httpPlanFromJson, httpPlanToJson } from "./plan/http.ts";
 import { type MailPlan, mailPlanFromJson, mailPlanToJson } from "./plan/mail.ts";
@@ -9,6 +10,7 @@ import { secretNames } from "./secret-binding.ts";
 
 export type { DatabaseParameter, DatabasePlan, DatabaseTarget } from "./plan/database.ts";
 export type { Endpoint } from "./plan/endpoint.ts";
+export type { EnvelopePlan, EnvelopeTarget } from "./plan/envelope.ts";
 export type { FsOperation, FsPlan } from "./plan/fs.ts";
 export { type Header, HTTP_METHODS, type HttpMethod, type HttpPlan } from "./plan/http.ts";
 export type { MailPlan, MailServer } from "./plan/mail.ts";
@@ -17,10 +19,14 @@ export type { PlannedAssertion, ReadBackPlan } from "./plan/read-back.ts";
 export type { StorageEndpoint, StoragePlan } from "./plan/storage.ts";
 
 /**
- * The exact effect of one call, made before policy and never changed: policy judges it, an approver sees it and
- * signs its hash, the brokers refuse what differs from it. One file of `plan/` for each kind.
+ * The effect of one call, made before policy and never changed: policy judges it, an approver sees it and signs its
+ * hash, the brokers refuse what differs from it. Every kind is exact but the envelope, whose component computes its own
+ * requests within declared bounds. One file of `plan/` for each kind.
  */
-export type Plan = HttpPlan | FsPlan | DatabasePlan | MailPlan | QueuePlan | StoragePlan;
+export type Plan = ExactPlan | EnvelopePlan;
+
+/** One effect, to the byte. */
+export type ExactPlan = HttpPlan | FsPlan | DatabasePlan | MailPlan | QueuePlan | StoragePlan;
 
 export const PLAN_KINDS = [
   "http",
@@ -29,6 +35,7 @@ export const PLAN_KINDS = [
   "mail",
   "queue",
   "storage",
+  "envelope",
 ] as const satisfies Plan["kind"][];
 export type PlanKind = Plan["kind"];
 export type PlanOf<K extends PlanKind> = Extract<Plan, { readonly kind: K }>;
@@ -49,6 +56,7 @@ export interface CallLimits {
 export function secretsOf(plan: Plan): readonly string[] {
   switch (plan.kind) {
     case "http":
+    case "envelope":
       return secretNames(plan.secrets);
     case "fs":
       return [];
@@ -62,7 +70,7 @@ export function secretsOf(plan: Plan): readonly string[] {
 
 /** Those without which a plan may not run; the others are left out when they are not granted, or not there. */
 export function requiredSecretsOf(plan: Plan): readonly string[] {
-  if (plan.kind !== "http") return secretsOf(plan);
+  if (plan.kind !== "http" && plan.kind !== "envelope") return secretsOf(plan);
   return secretNames(plan.secrets.filter(({ required }) => required));
 }
 
@@ -81,6 +89,8 @@ export function planToJson(plan: Plan): JsonObject {
       return queuePlanToJson(plan);
     case "storage":
       return storagePlanToJson(plan);
+    case "envelope":
+      return envelopePlanToJson(plan);
   }
 }
 
@@ -90,7 +100,8 @@ type Stored =
   | ReturnType<typeof databasePlanToJson>
   | ReturnType<typeof mailPlanToJson>
   | ReturnType<typeof queuePlanToJson>
-  | ReturnType<typeof storagePlanToJson>;
+  | ReturnType<typeof storagePlanToJson>
+  | ReturnType<typeof envelopePlanToJson>;
 
 /**
  * Reads what {@link planToJson} wrote. The caller has checked the bytes against their signed commitment. Throws
@@ -111,6 +122,8 @@ export function planFromJson(json: JsonObject): Plan {
       return queuePlanFromJson(stored);
     case "storage":
       return storagePlanFromJson(stored);
+    case "envelope":
+      return envelopePlanFromJson(stored);
     default:
       throw new TypeError("a stored plan of a kind that this build does not know");
   }

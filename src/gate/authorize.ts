@@ -46,7 +46,7 @@ export function policyInput(gate: Gate, call: PlannedCall, cause: Cause): Policy
       risk: action.risk.level,
       effects: action.effects,
       trust: "digest_ok",
-      envelope: false,
+      envelope: plan.kind === "envelope",
     },
     plan: planFacts(plan),
     read_back: readBackFacts(plan),

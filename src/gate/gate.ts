@@ -1,4 +1,4 @@
-import type { Registry, StatementReader } from "../actions/index.ts";
+import type { LocalTarget, Registry, StatementReader } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Connections } from "../core/plan/connections.ts";
@@ -51,7 +51,7 @@ export interface Gate {
   readonly sessionRoots: SessionRoots;
   readonly keysDir: string;
   /** Local targets by action, see `[[egress.local]]`. */
-  readonly localTargets: ReadonlyMap<string, readonly { readonly host: string; readonly port: number }[]>;
+  readonly localTargets: ReadonlyMap<string, readonly LocalTarget[]>;
   /** Endpoints that manifests may name, see `[[connections.*]]`. */
   readonly connections: Connections;
   /** Those of the configuration, with the certificates that vouch for them. */

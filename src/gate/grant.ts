@@ -1,5 +1,6 @@
 import { sha256Hex } from "../core/bytes.ts";
 import { rfc3339 } from "../core/clock.ts";
+import { acrossTargets } from "../core/plan/envelope.ts";
 import { type Plan, requiredSecretsOf } from "../core/plan.ts";
 import { commitUnder } from "../ledger/store/payloads.ts";
 import type { Authorized, Cause, Granted } from "./call.ts";
@@ -40,6 +41,7 @@ export async function grant(gate: Gate, authorized: Authorized): Promise<Granted
             paths: decision.granted.paths.map((path) => commitUnder(call.payload.salt, path)),
             connections: decision.granted.connections,
             secrets: decision.granted.secrets,
+            ...envelopeRecord(call.plan, decision.granted.secrets),
           },
           limits: limitsToJson(limits),
           epoch: caller.epoch,
@@ -82,6 +84,21 @@ function causeRecord(cause: Cause) {
     : { kind: "approval" as const, proof: null, approval_id: cause.approvalId, idempotency: null };
 }
 
+/** Of an envelope the grant says enough for anybody to tell an effect outside of it: all but the paths. */
+function envelopeRecord(plan: Plan, granted: readonly string[]) {
+  if (plan.kind !== "envelope") return {};
+  const { calls, targets, plain, secrets } = plan;
+  const bindings = secrets.filter(({ secret }) => granted.includes(secret));
+  return {
+    envelope: {
+      calls,
+      targets: targets.map(({ hosts, methods, ports }) => ({ hosts, methods, ports })),
+      plain,
+      secrets: bindings.map(({ secret, origin }) => ({ secret, origin })),
+    },
+  };
+}
+
 /**
  * Policy granted less than the plan needs: then the plan as it is may not run. An optional credential is not needed;
  * the door leaves out what was not granted.
@@ -99,6 +116,8 @@ function grantsTarget(plan: Plan, granted: Authorized["decision"]["granted"]): b
   switch (plan.kind) {
     case "http":
       return granted.hosts.includes(new URL(plan.url).hostname.replace(/^\[|\]$/g, ""));
+    case "envelope":
+      return acrossTargets(plan, "hosts").every((host) => granted.hosts.includes(host));
     case "fs":
       return granted.paths.includes(plan.path);
     case "database":

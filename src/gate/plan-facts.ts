@@ -1,4 +1,5 @@
 import { databaseTargetText } from "../core/plan/database.ts";
+import { acrossTargets } from "../core/plan/envelope.ts";
 import type { Plan } from "../core/plan.ts";
 import { parseTargetUrl } from "../core/url.ts";
 import type { PolicyInput } from "../policy/contract.ts";
@@ -10,6 +11,16 @@ export function planFacts(plan: Plan): PolicyInput["plan"] {
       const { scheme, host, port, path } = parseTargetUrl(plan.url);
       return { kind: "http", method: plan.method, scheme, host, port, path };
     }
+    case "envelope":
+      return {
+        kind: "envelope",
+        hosts: acrossTargets(plan, "hosts"),
+        methods: acrossTargets(plan, "methods"),
+        prefixes: acrossTargets(plan, "paths"),
+        ports: acrossTargets(plan, "ports"),
+        plain: plan.plain,
+        calls: plan.calls,
+      };
     case "fs":
       return { kind: "fs", operation: plan.operation, path: plan.path };
     case "database":

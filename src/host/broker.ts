@@ -1,13 +1,15 @@
 import type { EffectOf } from "../core/effect.ts";
 import type { HostAnswer } from "../core/host-call.ts";
-import type { CallLimits, PlanKind, PlanOf } from "../core/plan.ts";
+import type { CallLimits, ExactPlan, PlanOf } from "../core/plan.ts";
 import type { OpenSecrets } from "../core/secrets.ts";
 import type { FsBroker } from "./fs/broker.ts";
 import type { HttpBroker } from "./http/broker.ts";
 import type { Writable } from "./record.ts";
 
+export type ExactKind = ExactPlan["kind"];
+
 /** One planned effect, to be carried out once. */
-export interface BrokerJob<K extends PlanKind> {
+export interface BrokerJob<K extends ExactKind> {
   readonly plan: PlanOf<K>;
   /** Action id. */
   readonly action: string;
@@ -24,7 +26,7 @@ export interface BrokerJob<K extends PlanKind> {
   readonly owner: string;
 }
 
-export interface Broker<K extends PlanKind> {
+export interface Broker<K extends ExactKind> {
   /**
    * Performs a plan: what is sent is taken from the plan. Resolves or rejects when nothing more can happen; throws
    * `HostFailure`, or the signal's reason.

@@ -4,18 +4,19 @@ import type { HostAnswer, HostCall, HostDoor, HttpAnswer } from "../core/host-ca
 import type { Json } from "../core/json.ts";
 import {
   type CallLimits,
+  type ExactPlan,
   type HttpPlan,
   type Plan,
-  type PlanKind,
   requiredSecretsOf,
   secretsOf,
 } from "../core/plan.ts";
 import type { SecretSource } from "../core/secrets.ts";
-import type { Broker, BrokerJob, Brokers } from "./broker.ts";
+import type { Broker, BrokerJob, Brokers, ExactKind } from "./broker.ts";
 import { type Opened, openSecrets } from "./credentials/open.ts";
 import { sensitiveValues } from "./credentials/values.ts";
+import { requestInside } from "./envelope.ts";
 import { failureOf, HostFailure } from "./failure.ts";
-import type { JobCredentials } from "./http/broker.ts";
+import type { HttpJob, JobCredentials } from "./http/broker.ts";
 import { readBackRequest, readBackUrl } from "./http/read-back.ts";
 import { equalsPlan } from "./plan-match.ts";
 import {
@@ -29,7 +30,8 @@ import {
   storageRecord,
 } from "./record.ts";
 import type { Automata } from "./scrub/automata.ts";
-import { Scrubber } from "./scrub/scrubber.ts";
+import type { Scrubber } from "./scrub/scrubber.ts";
+import { Scrubbers } from "./scrub/scrubbers.ts";
 
 /** What doors share; made once per gate by `createHost`. */
 export interface HostDeps {
@@ -79,15 +81,16 @@ export interface GuardedDoor extends HostDoor {
 /** What one admitted call does, with the record that it keeps. */
 interface Work {
   readonly record: OpenRecord;
-  readonly run: (opened: Opened) => Promise<HostAnswer>;
+  readonly run: (opened: Opened, scrubber: Scrubber | null) => Promise<HostAnswer>;
 }
 
 /** Longest time that a timer takes. */
 const LONGEST_TIMER = 0x7fffffff;
 
 /**
- * Makes the door of one granted call. It performs the plan once, when asked for exactly that, and answers anything
- * else with a stable code. `onClosed` runs when the door has closed for good.
+ * Makes the door of one granted call. It performs an exact plan once, when asked for exactly that, and the requests
+ * that lie inside of an envelope, as many as it allows. It answers anything else with a stable code. `onClosed` runs
+ * when the door has closed for good.
  */
 export function createDoor(
   request: DoorRequest & { readonly deps: HostDeps; readonly onClosed?: () => void },
@@ -106,10 +109,9 @@ class Door implements GuardedDoor {
   private readonly onAbort = () => this.shut("cancelled");
   private calls = 0;
   private used = false;
-  private scrubber: Scrubber | null = null;
+  private readonly scrubbers = new Scrubbers();
   /** Body of the answer to the effect, where a read-back may need values of it. */
   private answered: Uint8Array | null = null;
-  private readBackHits = 0;
 
   constructor(request: DoorRequest, deps: HostDeps, onClosed: (() => void) | undefined) {
     this.request = request;
@@ -142,21 +144,21 @@ class Door implements GuardedDoor {
   }
 
   async scrub(output: Json): Promise<Json> {
-    return this.scrubber === null ? output : this.scrubber.json(output);
+    return this.scrubbers.json(output);
   }
 
   scrubLine(line: string, cut: boolean): string {
-    return this.scrubber === null ? line : this.scrubber.line(line, cut);
+    return this.scrubbers.line(line, cut);
   }
 
   redactions(): number {
-    return (this.scrubber?.hits ?? 0) + this.readBackHits;
+    return this.scrubbers.hits;
   }
 
   async close(): Promise<void> {
     this.shut("cancelled");
     await Promise.allSettled(this.underWay);
-    this.scrubber?.release();
+    this.scrubbers.release();
     this.onClosed?.();
   }
 
@@ -190,17 +192,9 @@ class Door implements GuardedDoor {
       const request = { ...asked, url: readBackUrl(plan.readBack, answered) };
       record = httpRecord(request, "read_back");
       this.records[at] = record;
-      return await this.withSecrets(request, signal, async (opened, scrubber) => {
+      return await this.withSecrets(request, signal, (opened, scrubber) => {
         const credentials = this.credentials(request, opened, scrubber);
-        const job = { plan: request, action, limits, timeoutMs: 0, signal, record, credentials };
-        try {
-          return await this.deps.brokers.http.perform(job);
-        } finally {
-          record.scrubbed = scrubber?.hits ?? 0;
-          this.readBackHits += record.scrubbed;
-          // Nothing but the answer itself is searched for it, and that has been.
-          scrubber?.release();
-        }
+        return this.exchange({ plan: request, action, limits, timeoutMs: 0, signal, record, credentials });
       });
     } catch (thrown) {
       record.error = failureOf(thrown, unforeseen(record)).code;
@@ -212,21 +206,17 @@ class Door implements GuardedDoor {
     const over = this.over();
     if (over !== null) return { kind: call.kind, err: over };
     const { signal } = this.controller;
-    const refusal = this.refusal(call);
-    if (refusal !== null) {
+    const granted = this.admitted(call);
+    if (typeof granted === "string") {
       // A component may ask for ever: beyond the budget only the first refusal is kept.
-      if (this.calls <= this.request.limits.ioCalls + 1)
-        this.records.push(refusalOf(this.request.plan, refusal));
-      return { kind: call.kind, err: refusal };
+      if (this.calls <= this.most + 1) this.records.push(refusalOf(this.request.plan, granted));
+      return { kind: call.kind, err: granted };
     }
     this.used = true;
-    const { record, run } = this.work(call);
+    const { record, run } = this.work(call, granted);
     this.records.push(record);
     try {
-      return await this.withSecrets(this.request.plan, signal, (opened, scrubber) => {
-        this.scrubber = scrubber;
-        return run(opened);
-      });
+      return await this.withSecrets(this.request.plan, signal, run);
     } catch (thrown) {
       const failure = failureOf(thrown, unforeseen(record));
       record.error = failure.code;
@@ -234,14 +224,19 @@ class Door implements GuardedDoor {
     }
   }
 
-  /** Values are open for the length of one effect; what searches for them is held until the door closes. */
+  /**
+   * Values are open for the length of one effect; what searches for them stays until the door closes. Each answer is
+   * searched for all that the plan names: of several hosts one may have learned what another was told.
+   */
   private async withSecrets<T>(
     plan: Plan,
     signal: AbortSignal,
     run: (opened: Opened, scrubber: Scrubber | null) => Promise<T>,
   ): Promise<T> {
     const { caller, secrets: granted } = this.request;
-    const login = plan.kind === "http" || plan.kind === "storage" ? this.deps.proxySecret : null;
+    const { kind } = plan;
+    const dials = kind === "http" || kind === "storage" || kind === "envelope";
+    const login = dials ? this.deps.proxySecret : null;
     const own = login === null ? [] : [login];
     const wanted = { required: requiredSecretsOf(plan), all: secretsOf(plan), granted, own };
     const opened = await openSecrets(this.deps.secrets, wanted, caller, signal);
@@ -252,40 +247,47 @@ class Door implements GuardedDoor {
         held?.release();
         throw signal.reason;
       }
-      return await run(opened, held === null ? null : new Scrubber(held));
+      return await run(opened, held === null ? null : this.scrubbers.of(held));
     } finally {
       opened.secrets.release();
     }
   }
 
-  private refusal(call: HostCall): HostErrorCode | null {
-    this.calls += 1;
-    if (this.calls > this.request.limits.ioCalls) return "io_budget_exceeded";
-    if (!equalsPlan(call, this.request.plan)) return "differs_from_plan";
-    // A plan is one effect. Also after a failure: what may have been reached must not be reached twice.
-    if (this.used) return "not_granted";
-    return null;
+  /** Most host calls. */
+  private get most(): number {
+    const { plan, limits } = this.request;
+    return plan.kind === "envelope" ? Math.min(plan.calls, limits.ioCalls) : limits.ioCalls;
   }
 
-  /** What is sent and written is taken from the plan, never from the call. */
-  private work(call: HostCall): Work {
-    const { plan, limits, action, deadline } = this.request;
-    const { http, fs, database, mail, queue, storage } = this.deps.brokers;
+  /** The one effect that a call is granted, or why it is granted none. */
+  private admitted(call: HostCall): ExactPlan | HostErrorCode {
+    const { plan } = this.request;
+    this.calls += 1;
+    if (this.calls > this.most) return "io_budget_exceeded";
+    if (plan.kind === "envelope") return requestInside(call, plan);
+    if (!equalsPlan(call, plan)) return "differs_from_plan";
+    // An exact plan is one effect. Also after a failure: what may have been reached must not be reached twice.
+    if (this.used) return "not_granted";
+    return plan;
+  }
+
+  /** What is sent and written is taken from what is granted, never from the call. */
+  private work(call: HostCall, plan: ExactPlan): Work {
+    const { limits, action, deadline } = this.request;
+    const { fs, database, mail, queue, storage } = this.deps.brokers;
     const { signal } = this.controller;
     const common = { limits, action, deadline, signal, owner: this.owner };
     switch (plan.kind) {
       case "http": {
         const record = httpRecord(plan);
         const timeoutMs = call.kind === "http.request" ? call.timeoutMs : 0;
-        const run = async (opened: Opened): Promise<HostAnswer> => {
-          const credentials = this.credentials(plan, opened, this.scrubber);
-          try {
-            const ok = await http.perform({ plan, action, limits, timeoutMs, signal, record, credentials });
-            if (plan.readBack !== null) this.answered = ok.body;
-            return { kind: "http.request", ok };
-          } finally {
-            record.scrubbed = credentials?.scrubber.hits ?? 0;
-          }
+        const plainLocal = this.request.plan.kind === "envelope";
+        const run = async (opened: Opened, scrubber: Scrubber | null): Promise<HostAnswer> => {
+          const credentials = this.credentials(plan, opened, scrubber);
+          const job = { plan, action, limits, timeoutMs, signal, record, credentials, plainLocal };
+          const ok = await this.exchange(job);
+          if (plan.readBack !== null) this.answered = ok.body;
+          return { kind: "http.request", ok };
         };
         return { record, run };
       }
@@ -301,6 +303,16 @@ class Door implements GuardedDoor {
         return workOf(queue, { ...common, plan, record: queueRecord(plan) });
       case "storage":
         return workOf(storage, { ...common, plan, record: storageRecord(plan) });
+    }
+  }
+
+  private async exchange(job: HttpJob): Promise<HttpAnswer> {
+    const { record, credentials } = job;
+    const before = credentials?.scrubber.hits ?? 0;
+    try {
+      return await this.deps.brokers.http.perform(job);
+    } finally {
+      record.scrubbed = (credentials?.scrubber.hits ?? 0) - before;
     }
   }
 
@@ -320,7 +332,7 @@ class Door implements GuardedDoor {
   }
 }
 
-function workOf<K extends Exclude<PlanKind, "http" | "fs">>(
+function workOf<K extends Exclude<ExactKind, "http" | "fs">>(
   broker: Broker<K> | null,
   job: Omit<BrokerJob<K>, "secrets"> & { readonly record: OpenRecord },
 ): Work {

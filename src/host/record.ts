@@ -10,7 +10,17 @@ import type {
   StorageEffect,
 } from "../core/effect.ts";
 import { databaseTargetText } from "../core/plan/database.ts";
-import type { DatabasePlan, FsPlan, HttpPlan, MailPlan, Plan, QueuePlan, StoragePlan } from "../core/plan.ts";
+import type {
+  DatabasePlan,
+  EnvelopePlan,
+  ExactPlan,
+  FsPlan,
+  HttpPlan,
+  MailPlan,
+  Plan,
+  QueuePlan,
+  StoragePlan,
+} from "../core/plan.ts";
 import { parseTargetUrl } from "../core/url.ts";
 
 /** An effect record while its broker still fills it in. */
@@ -25,7 +35,7 @@ export type OpenRecord =
   | Writable<StorageEffect>;
 
 /** The record of a call that equals the plan, before anything has happened. */
-export function recordOf(plan: Plan): OpenRecord {
+export function recordOf(plan: ExactPlan): OpenRecord {
   switch (plan.kind) {
     case "http":
       return httpRecord(plan);
@@ -44,10 +54,11 @@ export function recordOf(plan: Plan): OpenRecord {
 
 /**
  * The record of a call that was refused at the door. It names the granted effect, which was not reached, and nothing
- * of what was asked instead: that text is the component's, and evidence does not repeat it.
+ * of what was asked instead: that text is the component's, and evidence does not repeat it. Of an envelope, which
+ * grants no one effect, it names no place.
  */
 export function refusalOf(plan: Plan, error: NonNullable<ObservedEffect["error"]>): ObservedEffect {
-  const record = recordOf(plan);
+  const record = plan.kind === "envelope" ? nowhere(plan) : recordOf(plan);
   switch (record.kind) {
     case "http":
     case "storage":
@@ -80,6 +91,12 @@ export function httpRecord(plan: HttpPlan, purpose: HttpEffect["purpose"] = "eff
     scrubbed: 0,
     ...NOTHING_YET,
   };
+}
+
+function nowhere({ targets }: EnvelopePlan): Writable<HttpEffect> {
+  const [method = "GET"] = targets[0]?.methods ?? [];
+  const place = { url: "", method, headers: [], body: null, hosts: [], responseHeaders: [] };
+  return httpRecord({ kind: "http", ...place, secrets: [], readBack: null });
 }
 
 export function fsRecord(plan: FsPlan): Writable<FsEffect> {

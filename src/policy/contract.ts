@@ -12,7 +12,7 @@ export interface PolicyInput {
     readonly risk: Risk;
     readonly effects: readonly string[];
     readonly trust: "digest_ok" | "digest_mismatch" | "not_registered";
-    /** True when the component computes its own requests inside a declared envelope. */
+    /** True when the component computes its own requests inside a declared envelope: exactly with a plan of that kind. */
     readonly envelope: boolean;
   };
   readonly plan:
@@ -23,6 +23,20 @@ export interface PolicyInput {
         readonly host: string;
         readonly port: number;
         readonly path: string;
+      }
+    | {
+        /** Requests that the component computes by itself, within these bounds. */
+        readonly kind: "envelope";
+        /** Exact ones, and `*.example.com` for any below; each of those is among the unresolved. */
+        readonly hosts: readonly string[];
+        readonly methods: readonly string[];
+        /** Of paths. */
+        readonly prefixes: readonly string[];
+        readonly ports: readonly number[];
+        /** Origins that may be spoken to without TLS. */
+        readonly plain: readonly string[];
+        /** Most requests. */
+        readonly calls: number;
       }
     | { readonly kind: "fs"; readonly operation: string; readonly path: string }
     | {

@@ -49,8 +49,8 @@ function inconsistency(made: PolicyDecision, input: PolicyInput, dataVersion: st
   if (input.approval === null && input.action.risk !== "low" && input.action.risk !== "medium")
     return `allow of a ${input.action.risk} risk without approval`;
   const { plan } = input;
-  if (!granted.hosts.every((host) => plan.kind === "http" && host === plan.host))
-    return "grant of another host";
+  const hosts = plan.kind === "http" ? [plan.host] : plan.kind === "envelope" ? plan.hosts : [];
+  if (!granted.hosts.every((host) => hosts.includes(host))) return "grant of another host";
   if (!granted.paths.every((path) => plan.kind === "fs" && path === plan.path))
     return "grant of another path";
   const named = "connection" in plan ? plan.connection : null;

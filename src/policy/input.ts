@@ -30,6 +30,15 @@ const plan = z.discriminatedUnion("kind", [
     port: z.int().min(1).max(65_535),
     path: text,
   }),
+  z.strictObject({
+    kind: z.literal("envelope"),
+    hosts: texts.min(1),
+    methods: texts.min(1),
+    prefixes: texts.min(1),
+    ports: z.array(z.int().min(1).max(65_535)).min(1).max(MOST_ITEMS),
+    plain: texts,
+    calls: z.int().min(1),
+  }),
   z.strictObject({ kind: z.literal("fs"), operation: text, path: text }),
   z.strictObject({
     kind: z.literal("database"),
@@ -66,35 +75,39 @@ const plan = z.discriminatedUnion("kind", [
   }),
 ]);
 
-const input = z.strictObject({
-  principal: text.refine((name) => name !== "*", "the wildcard is nobody's name"),
-  tenant: text,
-  session_id: text,
-  scopes: texts,
-  required_scopes: texts,
-  action,
-  plan,
-  read_back: z
-    .strictObject({
-      kind: z.literal("http"),
-      scheme: text,
-      host: text,
-      port: z.int().min(1).max(65_535),
-      path: text,
-      values: texts,
-      attempts: z.int().min(1),
-    })
-    .nullable(),
-  secrets: texts,
-  // z.number() refuses NaN and the infinities, which JSON would turn into null, and null into "no limit".
-  params: z
-    .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
-    .refine((params) => Object.keys(params).length <= MOST_ITEMS),
-  budget: z.strictObject({ calls_remaining: z.int().nullable() }),
-  unresolved: z.strictObject({ hosts: texts, paths: texts }),
-  approval: z.strictObject({ id: text, approvers: texts }).nullable(),
-  time: text,
-}) satisfies z.ZodType<PolicyInput>;
+const input = z
+  .strictObject({
+    principal: text.refine((name) => name !== "*", "the wildcard is nobody's name"),
+    tenant: text,
+    session_id: text,
+    scopes: texts,
+    required_scopes: texts,
+    action,
+    plan,
+    read_back: z
+      .strictObject({
+        kind: z.literal("http"),
+        scheme: text,
+        host: text,
+        port: z.int().min(1).max(65_535),
+        path: text,
+        values: texts,
+        attempts: z.int().min(1),
+      })
+      .nullable(),
+    secrets: texts,
+    // z.number() refuses NaN and the infinities, which JSON would turn into null, and null into "no limit".
+    params: z
+      .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+      .refine((params) => Object.keys(params).length <= MOST_ITEMS),
+    budget: z.strictObject({ calls_remaining: z.int().nullable() }),
+    unresolved: z.strictObject({ hosts: texts, paths: texts }),
+    approval: z.strictObject({ id: text, approvers: texts }).nullable(),
+    time: text,
+  })
+  .refine(({ action: { envelope }, plan: { kind } }) => envelope === (kind === "envelope"), {
+    path: ["action", "envelope"],
+  }) satisfies z.ZodType<PolicyInput>;
 
 export type EncodedInput = { readonly json: string } | { readonly problem: string };
 

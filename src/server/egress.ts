@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import type { LocalTarget } from "../actions/index.ts";
 import type { Config } from "../config/schema.ts";
 import type { Connections } from "../core/plan/connections.ts";
 import { HTTP_METHODS } from "../core/plan.ts";
@@ -52,8 +53,8 @@ export function fileRoots(config: Config, dir: string): readonly [string, ...str
 
 /** Local targets by action, as plans ask for them. */
 export function localTargets(config: Config): Gate["localTargets"] {
-  const byAction = new Map<string, { host: string; port: number }[]>();
-  for (const { action, host, port } of config.egress.local)
-    byAction.set(action, [...(byAction.get(action) ?? []), { host, port }]);
+  const byAction = new Map<string, LocalTarget[]>();
+  for (const { action, host, port, ca_file: ca } of config.egress.local)
+    byAction.set(action, [...(byAction.get(action) ?? []), { host, port, plain: ca === undefined }]);
   return byAction;
 }

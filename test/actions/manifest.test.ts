@@ -119,7 +119,7 @@ const shape: [string, string, string[]][] = [
   [
     "an unknown verification",
     httpText({ verify: { kind: "vibes" } }),
-    ["verify.kind: kind must be http, fs_hash, database, smtp, queue, storage or none"],
+    ["verify.kind: kind must be http, fs_hash, database, smtp, queue, storage, envelope or none"],
   ],
   [
     "a pointer that is none",
@@ -153,7 +153,7 @@ const sections: [string, string, string[]][] = [
     "no section",
     httpText({ http: undefined, egress: undefined, params: undefined }),
     [
-      ": must have exactly one of the sections http, fs, database, smtp, queue, storage",
+      ": must have exactly one of the sections http, fs, database, smtp, queue, storage, envelope",
       "provider: builtin:http_api needs an http section",
     ],
   ],
@@ -188,12 +188,6 @@ const sections: [string, string, string[]][] = [
 
 test.each([...shape, ...sections])("%s is refused", (_name, text, problems) => {
   expect(problemsOf(text)).toEqual(problems.map((problem) => `manifest_invalid ${problem}`));
-});
-
-test("an envelope is refused", () => {
-  expect(problemsOf(httpText({ envelope: { hosts: ["a"] } }))).toEqual([
-    "broker_unavailable envelope: this build runs exact plans only; name a section that describes the call",
-  ]);
 });
 
 test("problems name file and line", () => {

@@ -161,6 +161,25 @@ const DATABASE: Members = {
   verify: { kind: "database" },
 };
 
+const ENVELOPE: Members = {
+  apiVersion: "latchgate/v1",
+  id: "sync_items",
+  version: "1.0.0",
+  summary: "Bring items up to date.",
+  risk: { level: "medium" },
+  effects: ["http_write"],
+  provider: `sha256:${"0f".repeat(32)}`,
+  params: { type: "object", properties: { item: { type: "string" }, deep: { type: "object" } } },
+  envelope: {
+    targets: [
+      { hosts: ["api.example.com"], methods: ["GET", "PUT"], paths: ["/items"] },
+      { hosts: ["files.example.com"], methods: ["GET"], paths: ["/"], ports: [443, 8443] },
+    ],
+    calls: 2,
+  },
+  verify: { kind: "envelope" },
+};
+
 const present = (members: Members) =>
   Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 
@@ -182,6 +201,10 @@ export const storageText = (changes: Members = {}) => written({ ...STORAGE, ...c
 
 /** A sound queue manifest, changed. */
 export const queueText = (changes: Members = {}) => written({ ...QUEUE, ...changes });
+
+/** A sound manifest with an envelope, changed. */
+export const envelopeText = (changes: Members = {}) => written({ ...ENVELOPE, ...changes });
+
 /** A sound database manifest, its section and its other members changed. PostgreSQL's parser must be loaded. */
 export const databaseText = (section: Members = {}, changes: Members = {}) =>
   written({ ...DATABASE, database: present({ ...DATABASE_SECTION, ...section }), ...changes });

@@ -85,44 +85,60 @@ function flipEach(bytes: Buffer, outcome: (changed: Buffer) => Outcome): Record<
   return tally;
 }
 
-test("each byte of the file", () => {
-  const tally = flipEach(folded, (changed) => judge(changed, null));
-  // Signed text, hashes and notes are a good part of so small a file.
-  expect(tally.found).toBeGreaterThan(tally.unchanged / 20);
-}, LONGEST);
+test(
+  "each byte of the file",
+  () => {
+    const tally = flipEach(folded, (changed) => judge(changed, null));
+    // Signed text, hashes and notes are a good part of so small a file.
+    expect(tally.found).toBeGreaterThan(tally.unchanged / 20);
+  },
+  LONGEST,
+);
 
-test("each byte of the write-ahead log, and of the file beneath it", () => {
-  const { main, wal } = started;
-  const inLog = flipEach(wal, (changed) => judge(main, changed));
-  expect(inLog.found).toBeGreaterThan(0);
-  flipEach(main, (changed) => judge(changed, wal));
-}, LONGEST);
+test(
+  "each byte of the write-ahead log, and of the file beneath it",
+  () => {
+    const { main, wal } = started;
+    const inLog = flipEach(wal, (changed) => judge(main, changed));
+    expect(inLog.found).toBeGreaterThan(0);
+    flipEach(main, (changed) => judge(changed, wal));
+  },
+  LONGEST,
+);
 
-test("each byte of each signed entry, of its hash and of each note is found", () => {
-  const signed = readRows(log.ledger).flatMap(({ jws, hash }) => [Buffer.from(jws), Buffer.from(hash)]);
-  const step = EACH ? 1 : 211;
-  for (const text of signed) {
-    const start = folded.indexOf(text);
-    expect(start).toBeGreaterThan(0);
-    for (let at = start; at < start + text.length; at += step)
-      expect([at, judge(flipped(folded, at, 0x01), null)]).toEqual([at, "found"]);
-  }
-}, LONGEST);
+test(
+  "each byte of each signed entry, of its hash and of each note is found",
+  () => {
+    const signed = readRows(log.ledger).flatMap(({ jws, hash }) => [Buffer.from(jws), Buffer.from(hash)]);
+    const step = EACH ? 1 : 211;
+    for (const text of signed) {
+      const start = folded.indexOf(text);
+      expect(start).toBeGreaterThan(0);
+      for (let at = start; at < start + text.length; at += step)
+        expect([at, judge(flipped(folded, at, 0x01), null)]).toEqual([at, "found"]);
+    }
+  },
+  LONGEST,
+);
 
-test("each cut of the file, and of the write-ahead log", () => {
-  for (let length = 0; length < folded.length; length += STRIDE)
-    expect([length, judge(folded.subarray(0, length), null)]).toEqual([length, "found"]);
-  const { main, wal } = started;
-  let last: Outcome = "found";
-  for (let length = 0; length < wal.length; length += STRIDE) {
-    const outcome = judge(main, wal.subarray(0, length));
-    // Once the last commit is whole, what is cut off behind it was never part of the log.
-    expect([length, outcome]).toEqual([length, last === "unchanged" ? "unchanged" : outcome]);
-    last = outcome;
-  }
-  expect(judge(main, wal)).toBe("unchanged");
-  expect(judge(main, null)).toBe("found");
-}, LONGEST);
+test(
+  "each cut of the file, and of the write-ahead log",
+  () => {
+    for (let length = 0; length < folded.length; length += STRIDE)
+      expect([length, judge(folded.subarray(0, length), null)]).toEqual([length, "found"]);
+    const { main, wal } = started;
+    let last: Outcome = "found";
+    for (let length = 0; length < wal.length; length += STRIDE) {
+      const outcome = judge(main, wal.subarray(0, length));
+      // Once the last commit is whole, what is cut off behind it was never part of the log.
+      expect([length, outcome]).toEqual([length, last === "unchanged" ? "unchanged" : outcome]);
+      last = outcome;
+    }
+    expect(judge(main, wal)).toBe("unchanged");
+    expect(judge(main, null)).toBe("found");
+  },
+  LONGEST,
+);
 
 test("the copy as it was is as it was", () => {
   const path = join(log.dir, "copy.db");

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { BINARY, digestOf, type GateProcess, openPolicy, ROOT, startGate } from "../gate-process.ts";
 import { buildComponent } from "../sandbox/build-component.ts";
+import { startUpstream, type Upstream } from "../upstream.ts";
 
 const PAGE = readFileSync(join(ROOT, "docs/providers.md"), "utf8");
 
@@ -17,15 +19,31 @@ function block(language: string, holding: string): string {
 const commands = (text: string) => [...text.matchAll(/^\$ (.*)$/gm)].map((match) => match[1] ?? "");
 
 let gate: GateProcess;
+let board: Upstream;
+
+const LINES = ["one", "two", "three"];
+/** A line on each page, as the guide's service has it. */
+const pages: RequestListener = (request, response) => {
+  const page = Number(new URL(request.url ?? "", "https://board.example.com").searchParams.get("page"));
+  const allowed = request.headers.authorization === "Bearer board_0123456789";
+  response.statusCode = allowed ? 200 : 401;
+  const next = page < LINES.length ? page + 1 : null;
+  response.end(JSON.stringify({ lines: [{ text: LINES[page - 1] }], next }));
+};
 
 beforeAll(async () => {
+  board = await startUpstream(pages);
   gate = await startGate({
-    policy: openPolicy(undefined, { actions: ["word_count", "line_count"] }),
-    files: { "docs/a.txt": "one two\nthree four five\n" },
+    policy: openPolicy(undefined, { actions: ["word_count", "line_count", "board_lines"] }),
+    config: board.setup.config.replaceAll("http_fetch", "board_lines"),
+    files: { "docs/a.txt": "one two\nthree four five\n", ...board.setup.files },
   });
   await gate.stop();
 }, 60_000);
-afterAll(() => gate[Symbol.asyncDispose]());
+afterAll(async () => {
+  await gate[Symbol.asyncDispose]();
+  await board[Symbol.asyncDispose]();
+});
 
 /** A command of the page, run as it stands there by a shell that finds the programs that the page asks for. */
 async function shell(command: string): Promise<string> {
@@ -80,3 +98,25 @@ test("the example of the guide goes from an empty file to an executed action", a
     lines: 2,
   });
 }, 120_000);
+
+test("the example that computes its own requests makes those, and no other", async () => {
+  await gate.stop();
+  // The page names a service of the internet; here it is one on loopback, under another name and port.
+  const here = (text: string) =>
+    text.replaceAll("https://board.example.com/", board.url).replaceAll("board.example.com", "service.test");
+  const source = here(block("ts", "io-http@0.1.0"));
+  writeFileSync(join(gate.root, "lines.ts"), source);
+  let told = "";
+  for (const command of commands(block("console", "provider build words.ts")))
+    told = await shell(command.replaceAll("words", "lines"));
+  const digest = /provider: (sha256:[0-9a-f]{64})/.exec(told)?.[1] ?? "";
+  const manifest = here(block("yaml", "id: board_lines")).replace("ports: [443]", `ports: [${board.port}]`);
+  writeFileSync(join(gate.dir, "actions/board_lines.yaml"), manifest.replace("sha256:DIGEST", digest));
+  await shell("latchgate secrets init && printf board_0123456789 | latchgate secrets set BOARD_TOKEN");
+
+  gate = await gate.restart();
+  const example = block("console", "latchgate execute board_lines");
+  const [execute = ""] = commands(example);
+  expect(await shell(execute)).toBe(`${example.trimEnd().split("\n").at(-1)}\n`);
+  expect(board.requests).toEqual([1, 2, 3].map((page) => `GET /v1/boards/team/lines?page=${page}`));
+}, 240_000);

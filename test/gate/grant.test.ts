@@ -4,6 +4,7 @@ import type { JsonObject } from "../../src/core/json.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import type { Authorized } from "../../src/gate/call.ts";
 import { grantsWholePlan } from "../../src/gate/grant.ts";
+import { envelopePlan } from "../host/plans.ts";
 
 const { registry } = await loadActions({ builtins: builtinManifests(), directories: [] });
 
@@ -36,6 +37,17 @@ test("a host that is an address is granted as policy knows it, without brackets"
   const plan = planOf("http_fetch", { url: "https://[2606:4700::1111]/" });
   expect(covers(plan, { hosts: ["2606:4700::1111"] })).toBe(true);
   expect(covers(plan, { hosts: ["[2606:4700::1111]"] })).toBe(false);
+});
+
+test("an allow that does not grant every host of an envelope is none", () => {
+  const [target] = envelopePlan().targets;
+  if (target === undefined) throw new Error("no target");
+  const targets = [target, { ...target, hosts: ["*.example.org", "files.example.com"] }];
+  const plan = envelopePlan({ targets });
+  expect(covers(plan, { hosts: ["*.example.org", "api.example.com", "files.example.com"] })).toBe(true);
+  expect(covers(plan, { hosts: ["api.example.com", "files.example.com", "a.example.org"] })).toBe(false);
+  expect(covers(plan, { hosts: ["api.example.com"] })).toBe(false);
+  expect(covers(plan, { paths: ["*.example.org", "api.example.com", "files.example.com"] })).toBe(false);
 });
 
 test("an allow that does not grant the plan's own path is none", () => {

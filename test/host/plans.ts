@@ -2,6 +2,7 @@ import type { HostCall } from "../../src/core/host-call.ts";
 import {
   type CallLimits,
   type DatabasePlan,
+  type EnvelopePlan,
   type FsPlan,
   type HttpPlan,
   type MailPlan,
@@ -136,7 +137,20 @@ export function storagePlan(changes: Partial<StoragePlan> = {}): StoragePlan {
   };
 }
 
-/** The call that a faithful component makes for a plan. */
+export function envelopePlan(changes: Partial<EnvelopePlan> = {}): EnvelopePlan {
+  return {
+    kind: "envelope",
+    params: { page: 1 },
+    targets: [{ hosts: ["api.example.com"], methods: ["GET"], paths: ["/items"], ports: [443] }],
+    plain: [],
+    calls: 3,
+    responseHeaders: ["content-type"],
+    secrets: [],
+    ...changes,
+  };
+}
+
+/** The call that a faithful component makes for a plan; for an envelope, the first that it allows. */
 export function callFor(plan: Plan): HostCall {
   switch (plan.kind) {
     case "http": {
@@ -163,6 +177,11 @@ export function callFor(plan: Plan): HostCall {
       const content = plan.content ?? new Uint8Array();
       const object = { connection, bucket, key, content, contentType, ifNoneMatch, ifMatch };
       return { kind: "storage.put-object", ...object };
+    }
+    case "envelope": {
+      const { hosts = [], methods = [], paths = [] } = plan.targets[0] ?? {};
+      const url = `https://${hosts[0]}${paths[0]}`;
+      return { kind: "http.request", method: methods[0] ?? "", url, headers: [], body: null, timeoutMs: 0 };
     }
   }
 }

@@ -1,6 +1,27 @@
 import { verify as checkSignature } from "node:crypto";
 import { type Any, decode, importKey, thumbprint } from "./primitives.ts";
 
+/** Whether a request lies in the envelope of its grant, as far as an entry tells it. */
+function inEnvelope({ kind, purpose, method, origin, secrets }: Any, envelope: Any): boolean {
+  if (kind !== "http" || purpose !== "effect") return false;
+  const { protocol, hostname, port, origin: plain } = new URL(origin);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const number = Number(port || (protocol === "https:" ? 443 : 80));
+  const names = (one: string) => one === host || (one.startsWith("*.") && host.endsWith(one.slice(1)));
+  const found = envelope.targets.some(
+    (target: Any) =>
+      target.hosts.some(names) && target.methods.includes(method) && target.ports.includes(number),
+  );
+  const own = (name: string) =>
+    envelope.secrets.some((one: Any) => one.secret === name && one.origin === origin);
+  return (
+    found &&
+    plain === origin &&
+    (protocol === "https:" || envelope.plain.includes(origin)) &&
+    secrets.every(own)
+  );
+}
+
 /** What entries may say after one another, as docs/evidence-format.md has it. */
 export class Rules {
   readonly grants = new Map<string, { readonly entry: Any; receipt: Any }>();
@@ -96,17 +117,23 @@ export class Rules {
         " ",
       ))
         rule(entry[name] === grant.entry[name], `${name} of another call`);
-      const { hosts, paths, connections, secrets } = grant.entry.granted;
+      const { hosts, paths, connections, secrets, envelope } = grant.entry.granted;
       let answered: string | null = null;
+      const reaching = entry.effects.filter(({ reached }: Any) => reached !== "none");
+      rule(!envelope || reaching.length <= envelope.calls, "more requests than the envelope has");
       for (const effect of entry.effects) {
         const { kind, origin, path, connection, reached, purpose, method, secrets: sent = [] } = effect;
         rule(purpose !== "read_back" || (method === "GET" && origin === answered), "read-back of no effect");
         if (purpose === "effect" && reached === "confirmed") answered = origin;
+        if (envelope && reached !== "none") {
+          rule(inEnvelope(effect, envelope), "effect outside of the envelope");
+          continue;
+        }
         const known = reached === "none" || sent.every((name: string) => secrets.includes(name));
         rule(known, "credential outside");
         const [granted, wanted] =
           kind === "http"
-            ? [hosts, new URL(origin).hostname.replace(/^\[|\]$/g, "")]
+            ? [hosts, reached === "none" ? "" : new URL(origin).hostname.replace(/^\[|\]$/g, "")]
             : kind === "fs"
               ? [paths, path]
               : [connections, connection];

@@ -31,6 +31,16 @@ const DATABASE = {
   tables: ["public.orders"],
 };
 
+const ENVELOPE = {
+  kind: "envelope",
+  hosts: ["*.example.org", "api.example.com"],
+  methods: ["GET"],
+  prefixes: ["/"],
+  ports: [443],
+  plain: [],
+  calls: 2,
+};
+
 describe("a decision is taken as it is", () => {
   const fine: [string, unknown, PolicyInput][] = [
     ["allow of all that the plan asks for", ALLOW, baseInput()],
@@ -39,6 +49,11 @@ describe("a decision is taken as it is", () => {
       "allow of the plan's connection",
       { ...ALLOW, granted: { ...NOTHING, connections: ["orders"] } },
       inputWith({ "/plan": DATABASE }),
+    ],
+    [
+      "allow of the hosts of an envelope",
+      { ...ALLOW, granted: { ...NOTHING, hosts: ["api.example.com", "*.example.org"] } },
+      inputWith({ "/plan": ENVELOPE, "/action/envelope": true }),
     ],
     [
       "allow of the plan's path",
@@ -184,6 +199,12 @@ describe("a decision is refused", () => {
       "a host beside the plan's",
       { ...ALLOW, granted: { ...NOTHING, hosts: ["api.example.com", "*"] } },
       plain,
+      "grant of another host",
+    ],
+    [
+      "a host beside those of an envelope",
+      { ...ALLOW, granted: { ...NOTHING, hosts: ["api.example.com", "a.example.org"] } },
+      inputWith({ "/plan": ENVELOPE, "/action/envelope": true }),
       "grant of another host",
     ],
     ["a host for a file plan", ALLOW, inputWith({ "/plan": FILE }), "grant of another host"],

@@ -192,10 +192,32 @@ describe("reasons", () => {
   });
 });
 
-describe("any change of a valid input", () => {
+test("whether a plan is an envelope is held against what the action says, for any policy", async () => {
+  const engine = await loadPolicy({ wasm, data: baseData() });
+  for (const changes of [{ "/action/envelope": true }, { "/plan": ENVELOPE }])
+    expect(engine.evaluate(inputWith(changes)).reasons).toEqual([
+      { code: "contract_violation", text: "malformed policy input: action.envelope", rule: "engine" },
+    ]);
+});
+
+const ENVELOPE = {
+  kind: "envelope",
+  hosts: ["api.example.com"],
+  methods: ["GET"],
+  prefixes: ["/"],
+  ports: [443],
+  plain: [],
+  calls: 1,
+};
+const APPROVAL = { "/approval": { id: "a", approvers: ["operator:ann"] } };
+
+describe.each([
+  ["an exact plan", inputWith(APPROVAL)],
+  ["an envelope", inputWith({ ...APPROVAL, "/plan": ENVELOPE, "/action/envelope": true })],
+])("any change of a valid input with %s", (_what, whole) => {
   const places = [
     ...["", "/action", "/plan", "/budget", "/unresolved", "/approval"].map((part) => `${part}/surplus`),
-    ...members(inputWith({ "/approval": { id: "a", approvers: ["operator:ann"] } }), ""),
+    ...members(whole, ""),
   ];
   const foreign = fc.oneof(
     fc.constantFrom<unknown>("", [], {}, true, -1.5, [""], [null], [[]], { a: 1 }),
@@ -207,8 +229,7 @@ describe("any change of a valid input", () => {
     const module = await PolicyModule.load(wasm, JSON.stringify(baseData()));
     fc.assert(
       fc.property(fc.constantFrom(...places), foreign, (place, value) => {
-        fc.pre(!acceptable(place, value));
-        const whole = inputWith({ "/approval": { id: "a", approvers: ["operator:ann"] } });
+        fc.pre(!acceptable(place, value, whole));
         const input =
           value === undefined && !place.endsWith("/surplus")
             ? patched(whole, {}, [place])
@@ -258,9 +279,9 @@ function members(value: unknown, at: string): string[] {
 }
 
 /** The few of the foreign values that are right where they would stand. */
-function acceptable(place: string, value: unknown): boolean {
+function acceptable(place: string, value: unknown, whole: PolicyInput): boolean {
   if (place === "/params") return JSON.stringify(value) === "{}" || JSON.stringify(value) === '{"a":1}';
-  if (place === "/action/envelope") return value === true;
+  if (place === "/action/envelope") return value === whole.action.envelope;
   return Array.isArray(value) && value.length === 0 && LISTS.has(place);
 }
 
@@ -272,4 +293,5 @@ const LISTS: ReadonlySet<string> = new Set([
   "/unresolved/hosts",
   "/unresolved/paths",
   "/approval/approvers",
+  "/plan/plain",
 ]);

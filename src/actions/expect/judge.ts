@@ -1,12 +1,13 @@
 import { type ObservedEffect, withoutReadBacks } from "../../core/effect.ts";
 import type { HttpAnswer } from "../../core/host-call.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import type { Plan } from "../../core/plan.ts";
+import type { ExactPlan, Plan } from "../../core/plan.ts";
 import type { CompiledSchema } from "../json-schema.ts";
 import type { Verify } from "../manifest-schema.ts";
 import { contentOf, type HttpOutput, readHttpOutput } from "../output.ts";
 import { assertionFaults, filledAssertions } from "./assertions.ts";
 import { databaseFaults } from "./database.ts";
+import { envelopeFaults } from "./envelope.ts";
 import { fsFaults } from "./fs.ts";
 import { httpFaults } from "./http.ts";
 import { mailFaults } from "./mail.ts";
@@ -15,8 +16,8 @@ import { readBackFaults } from "./read-back.ts";
 import { storageFaults } from "./storage.ts";
 
 /**
- * - `verified`: the host saw exactly the planned effect, it met the manifest's expectation, the provider's account
- *   agrees.
+ * - `verified`: the host saw exactly the planned effect, or of an envelope requests inside of it alone; all of it met
+ *   the manifest's expectation, the provider's account agrees.
  * - `verification_failed`: one of these is not so; `reasons` say which.
  * - `unverifiable_declared`: the manifest expects nothing, and nothing contradicts the plan.
  * - `rejected_response`: the remote body breaks the response schema; it must not be shown to the agent.
@@ -74,7 +75,10 @@ export function judgeEffect(
   }
   if (verify.kind === "none" && effects.length === 0)
     return { outcome: "unverifiable_declared", reasons: [] };
-  const reasons = effectFaults(effects, plan, raw, output, verify.kind === "none");
+  const reasons =
+    plan.kind === "envelope"
+      ? [...envelopeFaults(effects, plan, verify)]
+      : effectFaults(effects, plan, raw, output, verify.kind === "none");
   if (verify.kind === "http" && plan.kind === "http") {
     const [effect] = effects;
     if (effect?.kind === "http" && !statusExpected(verify, effect.status))
@@ -120,7 +124,7 @@ function rejectedBody(schema: CompiledSchema, output: HttpOutput | null): readon
 /** Every effect against the plan: exactly one, complete, equal to the plan, and told as it was. */
 function effectFaults(
   effects: readonly ObservedEffect[],
-  plan: Plan,
+  plan: ExactPlan,
   raw: Json,
   output: HttpOutput | null,
   claimsOptional: boolean,
@@ -141,7 +145,7 @@ const OTHER_KIND = ["the observed effect is of another kind than the plan"];
 /** What contradicts the plan in an effect of its own kind. */
 function kindFaults(
   effect: ObservedEffect,
-  plan: Plan,
+  plan: ExactPlan,
   raw: Json,
   output: HttpOutput | null,
   claimsOptional: boolean,

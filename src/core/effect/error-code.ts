@@ -35,6 +35,7 @@ type NetworkCode =
   | "authentication_failed";
 
 type HttpCode =
+  | "url_invalid"
   | "scheme_not_allowed"
   | "port_not_allowed"
   | "host_not_allowed"

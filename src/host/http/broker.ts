@@ -59,6 +59,8 @@ export interface HttpJob {
   readonly record: Writable<HttpEffect>;
   /** Null when the request needs none. */
   readonly credentials: JobCredentials | null;
+  /** Plain http goes to a local entry of the operator alone, never to a public address. */
+  readonly plainLocal?: boolean;
 }
 
 export interface JobCredentials {
@@ -173,6 +175,8 @@ export class HttpBroker {
       const { address, port } = local;
       return { ways: [wayTo(url, address, { address, port }, trust)], local: true };
     }
+    if (url.scheme === "http" && job.plainLocal === true)
+      throw new HostFailure("scheme_not_allowed", "plain http is not for public addresses here");
     if (url.port !== (url.scheme === "https" ? 443 : 80))
       throw new HostFailure("port_not_allowed", "only the scheme's own port");
     const pinned =

@@ -54,6 +54,30 @@ const timestamp = closed({
   token: text(43_691),
 });
 
+const granted = {
+  hosts: list(text(255)),
+  paths: list(hash),
+  connections: list(name),
+  secrets: list(name),
+} as const;
+
+/**
+ * Of a component that computes its own requests: where each of them has to lie, but for its path, and which credentials
+ * it may carry there. Grants of exact plans do not have it.
+ */
+const envelope = closed({
+  /** Most requests. */
+  calls: integer,
+  /** Each request is of one of them with its host (exact, or below `*.example.com`), its method and its port. */
+  targets: list(
+    closed({ hosts: list(text(255), 16), methods: list(name, 16), ports: list(integer, 16) }),
+    16,
+  ),
+  /** Origins that may be spoken to without TLS. */
+  plain: list(text(512)),
+  secrets: list(closed({ secret: name, origin: text(512) })),
+});
+
 /** The body of each entry type, version 1. Nothing else may be in an entry. */
 export const BODIES = {
   "log.opened": closed({
@@ -161,12 +185,7 @@ export const BODIES = {
     call: commitment,
     policy_version: name,
     generation: integer,
-    granted: closed({
-      hosts: list(text(253)),
-      paths: list(hash),
-      connections: list(name),
-      secrets: list(name),
-    }),
+    granted: either(closed(granted), closed({ ...granted, envelope })),
     limits: closed({
       timeout_ms: integer,
       fuel: integer,
@@ -295,7 +314,7 @@ export interface Envelope {
   readonly prev: string | null;
 }
 
-const envelope = {
+const everyEntry = {
   v: shaped<1>({ const: 1 }, (value, at) => (value === 1 ? null : `${at}: not 1`), "1"),
   log: id,
   seq: integer,
@@ -311,6 +330,6 @@ export const PAYLOADS: ReadonlyMap<
 > = new Map(
   Object.entries(BODIES).map(([type, body]) => [
     type,
-    closed({ ...envelope, type: oneOf(type), ...(body.members as Record<string, Schema<unknown>>) }),
+    closed({ ...everyEntry, type: oneOf(type), ...(body.members as Record<string, Schema<unknown>>) }),
   ]),
 );

@@ -1,5 +1,6 @@
 import type { RepudiatedRange } from "../../keys/history.ts";
 import type { FollowedEntry } from "../entry/followed.ts";
+import { countsInside, envelopeOf, isInsideEnvelope } from "./envelope-rules.ts";
 import { RecentProofs } from "./recent-proofs.ts";
 import type { DamageLog } from "./report.ts";
 import { Statements } from "./statements.ts";
@@ -246,11 +247,14 @@ export class LogRules {
       if (effect.kind === "http" && !effect.secrets.every((secret) => granted.secrets.includes(secret)))
         this.broken(entry, "a credential that was not granted");
     }
+    if (!countsInside(entry.effects, granted)) this.broken(entry, "more requests than the envelope has");
     if (!readsBackOwnEffect(entry.effects)) this.broken(entry, "a read-back of no effect of the call");
   }
 }
 
 function isInside(effect: Receipt["effects"][number], granted: Granted["granted"]): boolean {
+  const envelope = envelopeOf(granted);
+  if (envelope !== null) return effect.kind === "http" && isInsideEnvelope(effect, envelope);
   switch (effect.kind) {
     case "http":
       return granted.hosts.includes(hostOf(effect.origin));

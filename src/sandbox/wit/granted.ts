@@ -8,6 +8,7 @@ const GRANTED: Readonly<Record<PlanKind, readonly InterfaceName[]>> = {
   mail: ["io-smtp", "io-log"],
   queue: ["io-queue", "io-log"],
   storage: ["io-storage", "io-log"],
+  envelope: ["io-http", "io-log"],
 };
 
 /** What an action of this kind grants its component: the interface of its one effect, and the log. */

@@ -1,7 +1,8 @@
 import { findHold, type HoldRow, type HoldState, listHolds, votesOf } from "../../approvals/state.ts";
 import { rfc3339 } from "../../core/clock.ts";
 import { isJsonObject, type Json, JsonError, type JsonObject, parseJson } from "../../core/json.ts";
-import { type PlanKind, planToJson, secretsOf } from "../../core/plan.ts";
+import { acrossTargets, envelopeWords } from "../../core/plan/envelope.ts";
+import { type Plan, type PlanKind, planToJson, secretsOf } from "../../core/plan.ts";
 import { decide } from "../../gate/approve.ts";
 import type { Gate } from "../../gate/gate.ts";
 import { openHeldCall } from "../../gate/held-call.ts";
@@ -103,10 +104,8 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
       provider_module_digest: stored.componentDigest,
       approved_targets: action?.effects ?? [],
       approved_secrets: secretsOf(plan),
-      approved_egress:
-        plan.kind === "http"
-          ? { proxy_allowlist: { allowed_domains: [new URL(plan.url).hostname] } }
-          : "none",
+      approved_egress: approvedEgress(plan),
+      ...(plan.kind === "envelope" ? { envelope: [...envelopeWords(plan)] } : {}),
       verifier_kind: VERIFIER_KINDS[plan.kind],
       unresolved_domains: stored.unresolved.hosts,
       unresolved_paths: stored.unresolved.paths,
@@ -117,6 +116,12 @@ function show(context: ServerContext, request: FrontRequest, id: string): Answer
   }
 }
 
+function approvedEgress(plan: Plan): Json {
+  if (plan.kind !== "http" && plan.kind !== "envelope") return "none";
+  const domains = plan.kind === "http" ? [new URL(plan.url).hostname] : acrossTargets(plan, "hosts");
+  return { proxy_allowlist: { allowed_domains: domains } };
+}
+
 const VERIFIER_KINDS: Readonly<Record<PlanKind, string>> = {
   http: "http_status",
   fs: "fs_hash",
@@ -124,6 +129,7 @@ const VERIFIER_KINDS: Readonly<Record<PlanKind, string>> = {
   mail: "smtp",
   queue: "queue",
   storage: "storage",
+  envelope: "envelope",
 };
 
 const PREVIEW_BYTES = 4096;
