@@ -171,19 +171,25 @@ function quantiles(times: number[]): Quantiles {
   return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
-/** The figures as text, for the console. */
+/** The figures as markdown. */
 export function isolationReport({ loadAverage, together, loops, neighbours }: Isolation): string {
   const { quiet, beside } = neighbours;
   const ms = (value: number) => value.toFixed(2);
-  return [
-    `${CALLS} calls at once through the gate, to an HTTPS service that answers after ${UPSTREAM_MS} ms: ${together.map(({ wallMs, cpuMs }) => `${Math.round(wallMs)} ms (gate CPU ${Math.round(cpuMs)} ms)`).join(", ")}; load average ${loadAverage.toFixed(1)} before`,
-    `guests that never end, ${LOOPS} of each, with a deadline of ${DEADLINE_MS} ms; milliseconds past it, and until their runner is free:`,
-    ...loops.map(
-      ({ name, outcome, released, killed }) =>
-        `  ${name}: outcome p50 ${ms(outcome.p50)}, max ${ms(outcome.max)}; free p50 ${ms(released.p50)}, max ${ms(released.max)}; runners killed: ${killed}`,
-    ),
-    `${NEIGHBOURS} neighbours, each a call that asks the host once: p50 ${ms(quiet.p50)} ms, p99 ${ms(quiet.p99)} ms, max ${ms(quiet.max)} ms;`,
-    `  beside ${neighbours.loops} loops of ${DEADLINE_MS} ms in their runner: p50 ${ms(beside.p50)} ms, p99 ${ms(beside.p99)} ms, max ${ms(beside.max)} ms; runners lost: ${neighbours.lost}`,
-    "",
-  ].join("\n");
+  const rounds = together.map(
+    ({ wallMs, cpuMs }) => `${Math.round(wallMs)} ms (gate CPU ${Math.round(cpuMs)} ms)`,
+  );
+  const rows = loops.map(
+    ({ name, outcome, released, killed }) =>
+      `| ${name} | ${ms(outcome.p50)} | ${ms(outcome.max)} | ${ms(released.p50)} | ${ms(released.max)} | ${killed} |`,
+  );
+  return `${CALLS} calls at once through the gate, to an HTTPS service that answers after ${UPSTREAM_MS} ms, are over after ${rounds.join(", then ")}; load average ${loadAverage.toFixed(1)} before.
+
+Guests that never end, ${LOOPS} of each, with a deadline of ${DEADLINE_MS} ms; milliseconds past it until the call is told so, and until its runner is free:
+
+| Guest | Told p50 | Told max | Free p50 | Free max | Runners killed |
+|---|--:|--:|--:|--:|--:|
+${rows.join("\n")}
+
+${NEIGHBOURS} neighbours in one runner, each a call that asks the host once: p50 ${ms(quiet.p50)} ms, p99 ${ms(quiet.p99)} ms, at most ${ms(quiet.max)} ms; beside ${neighbours.loops} loops of ${DEADLINE_MS} ms in their runner, one after the other: p50 ${ms(beside.p50)} ms, p99 ${ms(beside.p99)} ms, at most ${ms(beside.max)} ms, and ${neighbours.lost} runners lost.
+`;
 }

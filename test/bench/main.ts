@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the table into README.md.
- * `-- --group NAME` measures one part: `calls` (the gate and the verifier; what is published), `sandbox` (a runner
+ * `npm run bench`: the shipped binary under load, and how fast it verifies. `--publish` puts the figures into README.md.
+ * `-- --group NAME` measures one part: `calls` (the gate and the verifier), `sandbox` (a runner
  * alone, calls that wait together, guests that never end and their neighbours, and what metering costs components) or
  * `http` (what the HTTP broker and its search for credentials cost).
  * `--million` verifies a ledger of a million entries as well, which takes minutes to make for the first time.
@@ -18,7 +18,7 @@ import { isolationReport, measureIsolation } from "./isolation.ts";
 import { describeMachine } from "./machine.ts";
 import { measureRunner, runnerTable } from "./runner-speed.ts";
 import { measureMetering, meteringTable } from "./sandbox.ts";
-import { publishTable, speedTable } from "./table.ts";
+import { measuredBy, publish as publishUnder, speedTable } from "./table.ts";
 import { measureVerify } from "./verify-speed.ts";
 
 const CONNECTIONS = [1, 4, 16, 64];
@@ -26,8 +26,14 @@ const ENTRIES = 100_000;
 
 const MILLION = 1_000_000;
 
+const README = join(ROOT, "README.md");
+
+function scratchFolder(): string {
+  return resolve(process.env.LATCHGATE_BENCH_DIR ?? join(ROOT, "dist/bench"));
+}
+
 async function bench(publish: boolean, million: boolean): Promise<void> {
-  const folder = resolve(process.env.LATCHGATE_BENCH_DIR ?? join(ROOT, "dist/bench"));
+  const folder = scratchFolder();
   const machine = describeMachine(folder);
   console.log(
     `${machine.cpu}, ${machine.cores} cores, load average ${machine.loadAverage.toFixed(1)}, ${machine.fileSystem}, fdatasync ${machine.fdatasyncMs.toFixed(2)} ms\n`,
@@ -49,20 +55,34 @@ async function bench(publish: boolean, million: boolean): Promise<void> {
     const command = `npm run bench${million ? " -- --million" : ""}`;
     const table = speedTable({ command, machine, version: VERSION, calls, verify });
     console.log(`\n${table}`);
-    if (publish) publishTable(join(ROOT, "README.md"), table);
+    if (publish) publishUnder(README, "speed", table);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
 /** Of the broker alone: it needs no disk. */
-async function benchHttp(): Promise<void> {
+async function benchHttp(): Promise<string> {
   const scratch = mkdtempSync(join(tmpdir(), "latchgate-bench-"));
   try {
-    console.log(httpReport(await measureHttp(scratch), await measureScrubbing()));
+    return httpReport(await measureHttp(scratch), await measureScrubbing());
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+async function benchSandbox(): Promise<string> {
+  const runner = runnerTable(await measureRunner());
+  const isolation = isolationReport(await measureIsolation());
+  return `${runner}\n${isolation}\n${meteringTable(await measureMetering())}`;
+}
+
+/** A part that has its own place in the README. */
+async function part(name: string, measure: () => Promise<string>, publish: boolean): Promise<void> {
+  const machine = describeMachine(scratchFolder());
+  const report = `${measuredBy(`npm run bench -- --group ${name}`, VERSION, machine)}\n\n${await measure()}`;
+  console.log(report);
+  if (publish) publishUnder(README, `${name}-speed`, report);
 }
 
 interface Wanted {
@@ -73,12 +93,8 @@ interface Wanted {
 /** What is measured, by the name that `--group` takes; without one, everything. */
 const GROUPS: Readonly<Record<string, (wanted: Wanted) => Promise<void>>> = {
   calls: ({ publish, million }) => bench(publish, million),
-  sandbox: async () => {
-    console.log(runnerTable(await measureRunner()));
-    console.log(isolationReport(await measureIsolation()));
-    console.log(meteringTable(await measureMetering()));
-  },
-  http: benchHttp,
+  sandbox: ({ publish }) => part("sandbox", benchSandbox, publish),
+  http: ({ publish }) => part("http", benchHttp, publish),
 };
 
 const { values } = parseArgs({

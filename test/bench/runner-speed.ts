@@ -112,14 +112,17 @@ function residentMiB(pid: number): number {
   return (pages * 4096) / 2 ** 20;
 }
 
-/** The figures as text, for the console. */
+/** The figures as markdown. */
 export function runnerTable({ rows, residentMiB: resident, readyMs }: RunnerSpeed): string {
-  return [
-    "one locked runner, a fresh instance and one host call each:",
-    ...rows.map(
-      ({ inFlight, callsPerSecond, p50, p99 }) =>
-        `  ${String(inFlight).padStart(2)} in flight: ${Math.round(callsPerSecond)} calls/s, p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`,
-    ),
-    `  resident ${resident.toFixed(0)} MiB; ready ${readyMs.toFixed(1)} ms after its spawn`,
-  ].join("\n");
+  return `One locked runner, a fresh instance and one host call each; it has ${resident.toFixed(0)} MiB resident afterwards, and is ready ${readyMs.toFixed(1)} ms after its spawn:
+
+| In flight | Calls/s | p50 ms | p99 ms |
+|--:|--:|--:|--:|
+${rows
+  .map(
+    ({ inFlight, callsPerSecond, p50, p99 }) =>
+      `| ${inFlight} | ${Math.round(callsPerSecond).toLocaleString("en-US")} | ${p50.toFixed(2)} | ${p99.toFixed(2)} |`,
+  )
+  .join("\n")}
+`;
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { CallRow } from "./calls.ts";
 import type { Machine } from "./machine.ts";
 import type { VerifyRow, VerifySpeed } from "./verify-speed.ts";
@@ -69,16 +69,17 @@ function restOf(rows: readonly VerifyRow[]): string {
   return `Without the signatures one thread would do ${whole(1 / rest)} entries/s (the difference of the two in the first row). `;
 }
 
-const BEGIN = "<!-- speed:begin -->";
-const END = "<!-- speed:end -->";
+/** What was measured, with which command, when, and on what. */
+export function measuredBy(command: string, version: string, machine: Machine): string {
+  return `\`${command}\`, version ${version}, ${machine.date}. ${machine.cpu}, ${machine.cores} cores, load average ${machine.loadAverage.toFixed(1)} before the run; Linux ${machine.kernel}.`;
+}
 
-/** Puts the table between the markers of a README; makes one that holds only them when there is none. */
-export function publishTable(readme: string, table: string): void {
-  const text = existsSync(readme)
-    ? readFileSync(readme, "utf8")
-    : `# LatchGate\n\n## Speed\n\n${BEGIN}\n${END}\n`;
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${readme} has no ${BEGIN} … ${END} to write into`);
-  writeFileSync(readme, `${text.slice(0, begin + BEGIN.length)}\n${table}${text.slice(end)}`);
+/** Puts a text between the markers of that name in a README. Throws when they are not there. */
+export function publish(readme: string, name: string, report: string): void {
+  const text = readFileSync(readme, "utf8");
+  const begin = `<!-- ${name}:begin -->`;
+  const at = text.indexOf(begin);
+  const end = text.indexOf(`<!-- ${name}:end -->`);
+  if (at < 0 || end < at) throw new Error(`${readme} has no ${begin} with an end to write into`);
+  writeFileSync(readme, `${text.slice(0, at + begin.length)}\n${report}${text.slice(end)}`);
 }
