@@ -138,3 +138,29 @@ describe("a region of many instructions", () => {
 function memoryOf(exports: object): WebAssembly.Memory {
   return (exports as { readonly memory: WebAssembly.Memory }).memory; // of the modules above
 }
+
+describe("bulk operations", () => {
+  const data = `(data $d "${"x".repeat(4_096)}")`;
+  const items = `(func $f) (elem $e func ${"$f ".repeat(4_096)})`;
+  test.each([
+    ["memory.fill", "(memory 1)", "(memory.fill (i32.const 0) (i32.const 1) (local.get $n))"],
+    ["memory.copy", "(memory 1)", "(memory.copy (i32.const 0) (i32.const 8) (local.get $n))"],
+    ["memory.init", `(memory 1) ${data}`, "(memory.init $d (i32.const 0) (i32.const 0) (local.get $n))"],
+    ["table.fill", "(table 5000 funcref)", "(table.fill 0 (i32.const 0) (ref.null func) (local.get $n))"],
+    ["table.copy", "(table 5000 funcref)", "(table.copy 0 0 (i32.const 0) (i32.const 8) (local.get $n))"],
+    [
+      "table.init",
+      `(table 5000 funcref) ${items}`,
+      "(table.init $e (i32.const 0) (i32.const 0) (local.get $n))",
+    ],
+  ])("%s costs one for each 64 of its length", async (_, parts, operation) => {
+    const text = `(module ${parts} (func (export "run") (param $n i32) ${operation}))`;
+    const cost = async (length: number) => {
+      const { exports, meter } = await meterText(text);
+      exports.run?.(length);
+      return meter.used().fuel;
+    };
+    const none = await cost(0);
+    expect([await cost(64), await cost(640), await cost(4_096)]).toEqual([none + 1, none + 10, none + 64]);
+  });
+});
